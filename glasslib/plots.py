@@ -1,0 +1,502 @@
+"""Figures: one plotly theme, snapshots, and a few generic charts.
+
+Labels are Unicode and HTML (``⟨Δr<sup>2</sup>⟩``), never TeX. Colours are told apart with
+colour-blind eyes, on white and on dark paper; backgrounds are transparent, and the book's script
+(``_static/theme.js``) recolours text and grids when the reader switches theme.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io as pio
+from plotly.io.base_renderers import MimetypeRenderer
+
+if TYPE_CHECKING:
+    import gsd.hoomd
+
+#: Okabe and Ito's palette without its yellow and black, which vanish on one of the papers
+PALETTE: tuple[str, ...] = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+    "#7F7F7F",
+)
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+INK, GRID = "#3b4252", "rgba(127,127,127,0.28)"
+SEQUENTIAL, DIVERGING = "Viridis", "RdBu_r"
+_HEIGHT, _MARGIN = 440, {"l": 64, "r": 24, "t": 48, "b": 56}
+
+
+# --------------------------------------------------------------------------- theme
+
+
+def template() -> go.layout.Template:
+    """The book's plotly template.
+
+    Returns
+    -------
+    plotly.graph_objects.layout.Template
+    """
+    axis = {
+        "gridcolor": GRID,
+        "zerolinecolor": GRID,
+        "linecolor": "rgba(127,127,127,0.7)",
+        "showline": True,
+        "ticks": "outside",
+        "tickcolor": "rgba(127,127,127,0.7)",
+        "automargin": True,
+        "title": {"standoff": 8},
+        "exponentformat": "power",
+    }
+    scene_axis = {
+        "gridcolor": GRID,
+        "zerolinecolor": GRID,
+        "linecolor": "rgba(127,127,127,0.7)",
+        "showbackground": False,
+    }
+    layout = go.Layout(
+        font={"family": FONT, "size": 14, "color": INK},
+        colorway=list(PALETTE),
+        colorscale={"sequential": SEQUENTIAL, "diverging": DIVERGING},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        height=_HEIGHT,
+        margin=_MARGIN,
+        hovermode="closest",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        title={"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+        xaxis=axis,
+        yaxis=axis,
+        scene={"xaxis": scene_axis, "yaxis": scene_axis, "zaxis": scene_axis},
+    )
+    return go.layout.Template(layout=layout)
+
+
+class BookRenderer(MimetypeRenderer):
+    """Shows a figure as plotly data and as HTML without scripts.
+
+    JupyterLab draws the first; the built book, which loads plotly.js once, draws the second.
+    """
+
+    config = {"displaylogo": False, "responsive": True, "displayModeBar": "hover"}
+
+    def to_mimebundle(self, fig_dict: dict) -> dict[str, Any]:
+        """MIME bundle of one figure.
+
+        Parameters
+        ----------
+        fig_dict : dict
+            The figure as plotly hands it to a renderer.
+
+        Returns
+        -------
+        dict
+        """
+        text = pio.to_html(
+            fig_dict,
+            config=self.config,
+            include_plotlyjs=False,
+            include_mathjax=False,
+            full_html=False,
+            default_width="100%",
+            validate=False,
+        )
+        figure = json.loads(pio.to_json(fig_dict, validate=False))
+        figure["config"] = self.config
+        return {"application/vnd.plotly.v1+json": figure, "text/html": text}
+
+
+def use_theme() -> None:
+    """Make the book's template and renderer plotly's defaults in this process."""
+    pio.templates["glasslib"] = template()
+    pio.templates.default = "glasslib"
+    pio.renderers["glasslib"] = BookRenderer()
+    pio.renderers.default = "glasslib"
+
+
+def figure(
+    *, x: str = "", y: str = "", title: str = "", log_x: bool = False, log_y: bool = False
+) -> go.Figure:
+    """An empty figure in the book's theme.
+
+    Parameters
+    ----------
+    x, y : str
+        Axis titles; Unicode and plotly's HTML, no TeX.
+    title : str, optional
+    log_x, log_y : bool
+        Logarithmic axes.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If a text holds TeX (``$``), which the page would show raw.
+    """
+    for name, text in (("x", x), ("y", y), ("title", title)):
+        if "$" in text:
+            raise ValueError(
+                f"{name} is {text!r}, which holds TeX; expected Unicode or HTML: "
+                "write ⟨Δr<sup>2</sup>⟩ instead of $…$."
+            )
+    fig = go.Figure(layout={"template": template()})
+    fig.update_xaxes(title_text=x, type="log" if log_x else "linear")
+    fig.update_yaxes(title_text=y, type="log" if log_y else "linear")
+    if title:
+        fig.update_layout(title_text=title)
+    return fig
+
+
+# --------------------------------------------------------------------------- snapshots
+
+
+def snapshot(
+    frame: gsd.hoomd.Frame,
+    *,
+    color: np.ndarray | Sequence | None = None,
+    label: str = "",
+    colorscale: str | list = SEQUENTIAL,
+    diameter: Mapping[str, float] | np.ndarray | None = None,
+    limits: tuple[float, float] | None = None,
+    title: str = "",
+    height: int = 480,
+) -> go.Figure:
+    """A configuration drawn to scale, in two dimensions or three.
+
+    In 2D a particle's disk has its diameter in units of the axes (the book's script keeps that
+    true when the figure is resized or zoomed). Types are told apart by size and outline.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        ``box[2] == 0`` (or ``dimensions == 2``) means two-dimensional.
+    color : (N,) array, optional
+        One value a particle. Floats get a colour bar; integers, booleans and strings are groups,
+        with −1 drawn grey (noise). Without it, particles are coloured by type.
+    label : str, optional
+        What `color` is, said beside the colour bar and on hovering.
+    colorscale : str or list, optional
+        A plotly colour scale for floats.
+    diameter : dict or (N,) array, optional
+        Diameters in units of the positions, by type name or by particle. Defaults to the frame's
+        own diameters, else 1.
+    limits : (float, float), optional
+        Ends of the colour bar; the data's by default.
+    title : str, optional
+    height : int, optional
+        Pixels.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If `color` or `diameter` does not fit the frame or is not finite.
+    """
+    position = np.asarray(frame.particles.position, float)
+    n = len(position)
+    if n == 0:
+        raise ValueError("frame has no particles; expected at least one: check how it was read.")
+    box = np.asarray(frame.configuration.box, float)
+    flat = box[2] == 0 or frame.configuration.dimensions == 2
+    typeid = np.zeros(n, int) if frame.particles.typeid is None else frame.particles.typeid
+    types = list(frame.particles.types or ["A"])
+    size = _diameters(frame, diameter, typeid, types)
+    fig = go.Figure(layout={"template": template(), "height": height})
+    hover = np.array([f"particle {i} · type {types[t]}" for i, t in enumerate(typeid)])
+
+    groups, values = _grouping(color, n, typeid, types)
+    if values is not None:
+        low, high = limits or (float(values.min()), float(values.max()))
+        bar = {"title": {"text": label, "side": "right"}, "thickness": 14, "outlinewidth": 0}
+        shared = {
+            "cmin": low,
+            "cmax": high,
+            "colorscale": colorscale,
+            "colorbar": bar,
+        }
+        # one trace a type, so that the legend can hide a type and outlines can differ
+        parts = [
+            (types[t], np.flatnonzero(typeid == t), {"color": values[typeid == t], **shared}, t)
+            for t in np.unique(typeid)
+        ]
+        for k, part in enumerate(parts):
+            part[2]["showscale"] = k == 0
+    else:
+        parts = [(name, idx, {"color": tint}, k) for k, (name, idx, tint) in enumerate(groups)]
+
+    extent = float(box[1]) if flat else float(max(box[:3]))
+    nominal = extent / (height - _MARGIN["t"] - _MARGIN["b"])  # data units a pixel
+    for name, idx, marker, k in parts:
+        if not len(idx):
+            continue
+        text = hover[idx]
+        if values is not None:
+            text = [f"{h}<br>{label or 'value'} {v:.4g}" for h, v in zip(text, values[idx])]
+        outlined = values is not None and k > 0
+        marker |= {"size": size[idx], "sizemode": "diameter", "sizeref": nominal, "sizemin": 0.5}
+        if flat:
+            marker["line"] = {
+                "width": 1.6 if outlined else 0.4,
+                "color": "rgba(30,30,30,0.9)" if outlined else "rgba(60,60,60,0.55)",
+            }
+        points = {
+            "mode": "markers",
+            "name": str(name),
+            "marker": marker,
+            "text": text,
+            "hoverinfo": "text",
+            "x": position[idx, 0].astype("float32"),
+            "y": position[idx, 1].astype("float32"),
+        }
+        if flat:
+            fig.add_trace(go.Scatter(**points))
+        else:
+            points["z"] = position[idx, 2].astype("float32")
+            points["marker"]["line"] = {"width": 0}
+            fig.add_trace(go.Scatter3d(**points))
+    _outline(fig, box, flat)
+    fig.update_layout(
+        showlegend=len(parts) > 1 if values is not None else len(parts) <= 12,
+        meta={"glasslib": "to-scale"} if flat else {"glasslib": "3d"},
+        margin={"l": 16, "r": 16, "t": 48, "b": 16},
+    )
+    if title:
+        fig.update_layout(title_text=title)
+    return fig
+
+
+def _grouping(color, n: int, typeid: np.ndarray, types: list[str]):
+    """Split `color` into discrete groups [(name, indices, tint)] or continuous values."""
+    if color is None:
+        return [
+            (types[t], np.flatnonzero(typeid == t), PALETTE[t % len(PALETTE)])
+            for t in np.unique(typeid)
+        ], None
+    color = np.asarray(color)
+    if color.shape != (n,):
+        raise ValueError(
+            f"color has shape {color.shape}; expected ({n},): give one value a particle."
+        )
+    if color.dtype.kind in "iubUSO":
+        names = np.unique(color)
+        out, k = [], 0
+        for name in names:
+            noise = color.dtype.kind in "iu" and name < 0
+            tint = "rgba(127,127,127,0.35)" if noise else _tint(k)
+            k += not noise
+            out.append(("noise" if noise else str(name), np.flatnonzero(color == name), tint))
+        return out, None
+    if not np.isfinite(color).all():
+        bad = int(np.flatnonzero(~np.isfinite(color))[0])
+        raise ValueError(
+            f"color is {color[bad]} for particle {bad}; expected finite numbers: "
+            "drop or replace such values first."
+        )
+    return [], color.astype("float32")
+
+
+def _tint(k: int) -> str:
+    """The k-th group colour: the palette first, then hues spread by the golden angle."""
+    if k < len(PALETTE) - 1:
+        return PALETTE[k]
+    return f"hsl({(k * 137.508) % 360:.0f},{55 + 15 * (k % 2)}%,{45 + 8 * (k % 3)}%)"
+
+
+def _diameters(frame, diameter, typeid: np.ndarray, types: list[str]) -> np.ndarray:
+    n = len(typeid)
+    if diameter is None:
+        own = frame.particles.diameter
+        return np.ones(n) if own is None else np.asarray(own, float)
+    if isinstance(diameter, Mapping):
+        missing = [types[t] for t in np.unique(typeid) if types[t] not in diameter]
+        if missing:
+            raise ValueError(
+                f"diameter lacks type {missing[0]!r}; expected one for each of {types}: add it."
+            )
+        return np.array([float(diameter[types[t]]) for t in typeid])
+    diameter = np.asarray(diameter, float)
+    if diameter.shape != (n,):
+        raise ValueError(
+            f"diameter has shape {diameter.shape}; expected ({n},) or a mapping by type."
+        )
+    return diameter
+
+
+def _outline(fig: go.Figure, box: np.ndarray, flat: bool) -> None:
+    """Draw the (possibly tilted) periodic box as lines and fix equal scales."""
+    lx, ly, lz, xy, xz, yz = box
+    a, b, c = np.array([lx, 0, 0]), np.array([xy * ly, ly, 0]), np.array([xz * lz, yz * lz, lz])
+    line = {"mode": "lines", "showlegend": False, "hoverinfo": "skip"}
+    pen = {"color": "rgba(127,127,127,0.9)", "width": 1.5}
+    if flat:
+        corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) - 0.5
+        edge = corners[:, :1] * a[:2] + corners[:, 1:] * b[:2]
+        fig.add_trace(go.Scatter(x=edge[:, 0], y=edge[:, 1], line=pen, **line))
+        pad = 0.6
+        hide = {"visible": False, "showgrid": False, "zeroline": False, "constrain": "domain"}
+        fig.update_xaxes(range=[edge[:, 0].min() - pad, edge[:, 0].max() + pad], **hide)
+        fig.update_yaxes(
+            range=[edge[:, 1].min() - pad, edge[:, 1].max() + pad],
+            scaleanchor="x",
+            scaleratio=1,
+            **hide,
+        )
+        return
+    s = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) - 0.5
+    corner = s[:, :1] * a + s[:, 1:2] * b + s[:, 2:] * c
+    xyz: list[list[float | None]] = [[], [], []]
+    for i in range(8):
+        for j in range(i + 1, 8):
+            if np.abs(s[i] - s[j]).sum() == 1:
+                for axis in range(3):
+                    xyz[axis] += [corner[i, axis], corner[j, axis], None]
+    fig.add_trace(go.Scatter3d(x=xyz[0], y=xyz[1], z=xyz[2], line=pen, **line))
+    hidden = {"visible": False}
+    fig.update_layout(
+        scene={"aspectmode": "data", "xaxis": hidden, "yaxis": hidden, "zaxis": hidden}
+    )
+
+
+# --------------------------------------------------------------------------- generic charts
+
+
+def add_curve(
+    fig: go.Figure,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    name: str,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
+    color: str | None = None,
+    dash: str = "solid",
+    mode: str = "lines+markers",
+) -> go.Figure:
+    """Add a curve, with a band between `low` and `high` if both are given.
+
+    Parameters
+    ----------
+    fig : plotly.graph_objects.Figure
+        Changed in place.
+    x, y : (M,) array
+    name : str
+        Legend entry.
+    low, high : (M,) array, optional
+        Ends of the interval.
+    color : str, optional
+        A hexadecimal colour; the next of the palette by default.
+    dash : str, optional
+        Line pattern; use it as well as colour, so that curves differ in print.
+    mode : str, optional
+        plotly's ``mode``.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The same figure.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length.
+    """
+    x, y = np.asarray(x), np.asarray(y, float)
+    for other, values in (("y", y), ("low", low), ("high", high)):
+        if values is not None and len(values) != len(x):
+            raise ValueError(
+                f"{other} has {len(values)} values and x {len(x)}; expected the same number."
+            )
+    if color is None:
+        used = sum(1 for t in fig.data if t.showlegend is not False)
+        color = PALETTE[used % len(PALETTE)]
+    if low is not None and high is not None:
+        r, g, b = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+        fig.add_trace(
+            go.Scatter(
+                x=np.concatenate([x, x[::-1]]),
+                y=np.concatenate([np.asarray(high, float), np.asarray(low, float)[::-1]]),
+                fill="toself",
+                fillcolor=f"rgba({r},{g},{b},0.2)",
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=name,
+                mode="lines",
+            )
+        )
+    fig.add_trace(
+        go.Scatter(
+            x=x,
+            y=y,
+            name=name,
+            mode=mode,
+            legendgroup=name,
+            showlegend=True,
+            line={"color": color, "dash": dash, "width": 2},
+            marker={"color": color, "size": 6},
+        )
+    )
+    return fig
+
+
+def add_points(
+    fig: go.Figure,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    name: str,
+    error: np.ndarray | None = None,
+    text: Sequence[str] | None = None,
+    color: str | None = None,
+    symbol: str = "circle",
+) -> go.Figure:
+    """Add points, with symmetric error bars if `error` is given.
+
+    Parameters
+    ----------
+    fig : plotly.graph_objects.Figure
+        Changed in place.
+    x, y : (M,) array
+    name : str
+        Legend entry.
+    error : (M,) array, optional
+        Half-width of the interval of `y`.
+    text : sequence of str, optional
+        Said on hovering.
+    color, symbol : str, optional
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The same figure.
+    """
+    if color is None:
+        used = sum(1 for t in fig.data if t.showlegend is not False)
+        color = PALETTE[used % len(PALETTE)]
+    fig.add_trace(
+        go.Scatter(
+            x=np.asarray(x),
+            y=np.asarray(y, float),
+            name=name,
+            mode="markers",
+            text=text,
+            error_y=None if error is None else {"array": np.asarray(error, float), "width": 4},
+            marker={"color": color, "size": 9, "symbol": symbol},
+            showlegend=True,
+        )
+    )
+    return fig
