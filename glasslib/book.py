@@ -179,6 +179,8 @@ def setup(page: str, preset: str = "book") -> None:
     from . import plots
 
     plots.use_theme()
+    if os.environ.get("GLASSLIB_RUN_DIR"):  # a page without records is finished too
+        write_json(run_directory() / "results.json", page_results())
 
 
 # --------------------------------------------------------------------------- records
