@@ -5,13 +5,16 @@
 the origin; ``particles.image`` counts box crossings, so :func:`unwrapped` gives continuous
 trajectories. Labels ride on the frame they belong to in ``frame.log``: keys that begin with
 ``particles/`` have one row a particle.
+
+:func:`read` takes GSD and the formats of :mod:`glasslib.readers`; :func:`write` writes GSD.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,41 +61,105 @@ def build(
     -------
     gsd.hoomd.Frame
         float32 positions and velocities, as GSD stores them.
+
+    Raises
+    ------
+    FrameError
+        Where shapes do not fit together or :func:`check` finds fault.
     """
     position = np.asarray(position, dtype=np.float64)
     if position.ndim != 2 or position.shape[1] not in (2, 3):
         raise FrameError(
             f"position has shape {position.shape}; expected (N, 3), or (N, 2) for a 2D system."
         )
-    edges = np.atleast_1d(np.asarray(box, dtype=np.float64))
-    full = np.zeros(6)
-    if edges.size == 1:
-        full[:dimensions] = edges[0]
-    elif edges.size in (2, 3, 6):
-        full[: edges.size] = edges
-    else:
-        raise FrameError(f"box has {edges.size} entries; expected 1, 2, 3 or 6.")
-    if dimensions == 2:
-        full[2] = 0.0
+    if dimensions not in (2, 3):
+        raise FrameError(f"dimensions is {dimensions!r}; expected 2 or 3.")
     n = len(position)
-    xyz = np.zeros((n, 3))
-    xyz[:, : position.shape[1]] = position
+    xyz, full = _padded(position), _full_box(box, dimensions)
+    _check_finite(xyz, "position", "frame")
+    kind = np.asarray(typeid)
+    if kind.shape != (n,) or (n and kind.min() < 0):
+        raise FrameError(
+            f"typeid has shape {kind.shape} and minimum {kind.min() if kind.size else 'none'}; "
+            f"expected ({n},) indices from 0, one a particle."
+        )
     frame = Frame()
     frame.particles.N = n
     frame.particles.types = list(types)
-    frame.particles.typeid = np.asarray(typeid, dtype=np.uint32)
-    frame.configuration.box = full.astype(np.float32)
+    frame.particles.typeid = kind.astype(np.uint32)
+    frame.configuration.box = full
     frame.configuration.dimensions = dimensions
     frame.configuration.step = 0
-    wrapped, crossings = _wrap(xyz, frame.configuration.box)
+    wrapped, crossings = _wrap(xyz, full)
     frame.particles.position = wrapped.astype(np.float32)
-    frame.particles.image = crossings + (0 if image is None else np.asarray(image, dtype=np.int32))
+    frame.particles.image = crossings
+    if image is not None:
+        _check_shape(image, (n, 3), "image")
+        frame.particles.image = crossings + np.asarray(image, dtype=np.int32)
     if velocity is not None:
-        v = np.zeros((n, 3), dtype=np.float32)
-        v[:, : np.shape(velocity)[1]] = velocity
-        frame.particles.velocity = v
+        velocity = np.asarray(velocity)
+        _check_shape(
+            velocity, (n, velocity.shape[-1] if velocity.shape[-1:] == (2,) else 3), "velocity"
+        )
+        frame.particles.velocity = _padded(velocity).astype(np.float32)
     frame.log = dict(log or {})
-    return frame
+    return check(frame)
+
+
+def _padded(vectors: np.ndarray) -> np.ndarray:
+    """(N, 2) or (N, 3) -> (N, 3) with z = 0 where it was missing."""
+    out = np.zeros((len(vectors), 3))
+    out[:, : vectors.shape[1]] = vectors
+    return out
+
+
+def _full_box(box: np.ndarray | float, dimensions: int) -> np.ndarray:
+    """Edge, edges or six numbers -> GSD's six, float32."""
+    edges = np.atleast_1d(np.asarray(box, dtype=np.float64))
+    full = np.zeros(6)
+    if edges.shape == (1,):
+        full[:dimensions] = edges[0]
+    elif edges.shape in ((2,), (3,), (6,)) and len(edges) >= dimensions:
+        full[: len(edges)] = edges
+    else:
+        raise FrameError(
+            f"box has shape {edges.shape}; expected 1, {dimensions} or 6 numbers in {dimensions}D."
+        )
+    if dimensions == 2:
+        full[[2, 4, 5]] = 0.0
+    elif full[2] == 0:
+        raise FrameError(f"box is {_list(full)}; expected Lz > 0, or dimensions=2.")
+    full = full.astype(np.float32)
+    _check_box(full, "frame")
+    return full
+
+
+def _check_shape(array: np.ndarray, shape: tuple[int, ...], name: str) -> None:
+    if np.shape(array) != shape:
+        raise FrameError(f"{name} has shape {np.shape(array)}; expected {shape}.")
+
+
+def _check_finite(array: np.ndarray, name: str, where: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if len(bad):
+        raise FrameError(
+            f"{where}: {name} of particle {bad[0]} is {_list(array[bad[0]])}; expected finite "
+            "numbers. The run that made it has probably blown up: lower dt."
+        )
+
+
+def _check_box(box: np.ndarray, where: str) -> None:
+    if np.shape(box) != (6,):
+        raise FrameError(f"{where}: box has shape {np.shape(box)}; expected (6,).")
+    if not np.all(np.isfinite(box)) or np.any(box[:2] <= 0) or box[2] < 0:
+        raise FrameError(
+            f"{where}: box is {_list(box)}; expected positive finite edges (Lz = 0 in 2D)."
+        )
+
+
+def _list(values: np.ndarray) -> str:
+    """Numbers on one line, whatever numpy's print options."""
+    return "[" + ", ".join(f"{v:.6g}" for v in np.ravel(values)) + "]"
 
 
 def _wrap(xyz: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -132,6 +199,35 @@ def unwrapped(frame: Frame) -> np.ndarray:
     return x + frame.particles.image @ cell_matrix(frame.configuration.box).T
 
 
+def wrapped(frame: Frame) -> Frame:
+    """The frame with every particle inside the box; :func:`unwrapped` of it is the same.
+
+    Particles inside already keep their coordinates to the last bit.
+    """
+    x = np.asarray(frame.particles.position, dtype=np.float64)
+    inside, crossings = _wrap(x, frame.configuration.box)
+    out = crossings.any(axis=1)
+    if not out.any():
+        return frame
+    new = copy(frame)
+    new.particles.position[out] = inside[out].astype(np.float32)
+    image = np.zeros_like(crossings) if new.particles.image is None else new.particles.image
+    new.particles.image = image + crossings
+    return new
+
+
+def heights(box: np.ndarray) -> np.ndarray:
+    """Distances between opposite faces (sides in 2D) of a box, σ_AA -> (3,) or (2,).
+
+    The edges where the box is not tilted; half the least of them is the farthest that a
+    minimum image may reach.
+    """
+    cell = cell_matrix(box)
+    if box[2] == 0:
+        cell = cell[:2, :2]
+    return 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=1)
+
+
 def copy(frame: Frame, *, log: dict | None = None) -> Frame:
     """An independent copy; ``log`` replaces the labels when given."""
     new = Frame()
@@ -163,16 +259,22 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
             f"{where}: position has shape {np.shape(p.position)}; expected ({n}, 3). "
             "Pad 2D systems with z = 0."
         )
-    if box is None or not np.all(np.isfinite(box)) or np.any(np.asarray(box[:2]) <= 0):
-        raise FrameError(f"{where}: box is {box}; expected positive finite edges.")
-    for name in ("position", "velocity"):
+    if n != p.N:
+        raise FrameError(
+            f"{where}: particles.N is {p.N}, but position has {n} rows; set N to the number of "
+            "particles."
+        )
+    if box is None:
+        raise FrameError(f"{where} has no box; set configuration.box = [Lx, Ly, Lz, xy, xz, yz].")
+    box = np.asarray(box)
+    _check_box(box, where)
+    for name in ("position", "velocity", "image"):
         value = getattr(p, name)
-        if value is not None and not np.all(np.isfinite(value)):
-            bad = int(np.flatnonzero(~np.isfinite(value).all(axis=1))[0])
-            raise FrameError(
-                f"{where}: {name} of particle {bad} is {value[bad]}; expected finite numbers. "
-                "The run that made it has probably blown up: lower dt."
-            )
+        if value is None:
+            continue
+        if np.shape(value) != (n, 3):
+            raise FrameError(f"{where}: {name} has shape {np.shape(value)}; expected ({n}, 3).")
+        _check_finite(np.asarray(value), name, where)
     typeid = np.zeros(n, dtype=int) if p.typeid is None else np.asarray(p.typeid)
     if typeid.shape != (n,):
         raise FrameError(f"{where}: typeid has shape {typeid.shape}; expected ({n},).")
@@ -198,11 +300,11 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
                 f"{where} has particles of type {', '.join(unknown)}; system "
                 f"{system.name!r} knows {', '.join(system.types)}. Rename the types."
             )
-        small = float(np.min(box[: system.dimensions]))
+        small = float(heights(box).min())
         if small < 2 * system.r_cut:
             raise FrameError(
-                f"{where}: the shortest box edge is {small:.4g}, less than twice the cut-off "
-                f"{system.r_cut:.4g}; use more particles or a smaller cut-off."
+                f"{where}: the box is {small:.4g} wide where it is narrowest, less than twice the "
+                f"cut-off {system.r_cut:.4g}; use more particles or a smaller cut-off."
             )
     return frame
 
@@ -217,13 +319,11 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     Nothing half-written is ever found under the final name, whatever kills the process.
     """
     path = Path(path)
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise FrameError(
-            f"cannot write {path}: {error.strerror or error}. Choose a folder you may write to."
-        ) from error
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+        )
     os.close(handle)
     temporary = Path(name)
     try:
@@ -234,19 +334,58 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FrameError(
+            f"cannot write {path}: {error.strerror or error}. Choose a folder you may write to."
+        ) from error
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Refuse a path that could not be written, before hours of work go into what it shall hold."""
+    path = Path(path)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
 def write(path: str | os.PathLike, frames: Frame | Iterable[Frame]) -> Path:
     """Write one frame or many to a GSD file, atomically; returns the path."""
     frames = [frames] if isinstance(frames, Frame) else list(frames)
     if not frames:
         raise FrameError(f"nothing to write to {path}: the list of frames is empty.")
-    with atomic(path) as temporary:
-        with gsd.hoomd.open(temporary, "w") as file:
-            file.extend(frames)
+    with atomic(path) as temporary, gsd.hoomd.open(temporary, "w") as file:
+        file.extend(frames)
     return Path(path)
 
 
-def read(path: str | os.PathLike) -> list[Frame]:
-    """All frames of a file, checked.
+def read(path: str | os.PathLike, **options: object) -> list[Frame]:
+    """All frames of a file, checked, with particles inside the box.
+
+    The suffix tells the format; a further ``.gz`` is unpacked.
+
+    ============================== ================================================= ===========
+    suffix                         format                                            options
+    ============================== ================================================= ===========
+    ``.gsd``                       GSD, HOOMD schema
+    ``.gml``, ``.graphml``         :func:`glasslib.readers.graphml` (ML-DOS)         box, density
+    ``.lammpstrj``, ``.dump``      :func:`glasslib.readers.lammps_dump`              dimensions
+    ``.xyz``                       :func:`glasslib.readers.xyz` (extended, RUMD)     box, dimensions
+    ============================== ================================================= ===========
+
+    Parameters
+    ----------
+    path : path
+    **options
+        Of the reader, as in the table.
+
+    Returns
+    -------
+    list of gsd.hoomd.Frame
 
     Raises
     ------
@@ -258,17 +397,57 @@ def read(path: str | os.PathLike) -> list[Frame]:
         raise FrameError(f"no file {path}; check the path.")
     if path.stat().st_size == 0:
         raise FrameError(f"{path} is empty; the run that should have written it did not finish.")
-    with _open_gsd(path) as file:
-        frames = [check(f, where=f"{path.name}[{i}]") for i, f in enumerate(file)]
+    reader = _reader(path)
+    allowed = tuple(inspect.signature(reader).parameters)[1:]
+    for name in options:
+        if name not in allowed:
+            raise FrameError(
+                f"{path.name}: option {name!r} is not for this format; it takes "
+                f"{', '.join(allowed) or 'none'}."
+            )
+    frames = [
+        wrapped(check(f, where=f"{path.name}[{i}]")) for i, f in enumerate(reader(path, **options))
+    ]
     if not frames:
-        raise FrameError(f"{path} holds no frames.")
+        raise FrameError(f"{path} holds no frames; the run that wrote it did not finish.")
     return frames
 
 
-def _open_gsd(path: Path) -> gsd.hoomd.HOOMDTrajectory:
-    try:
-        return gsd.hoomd.open(path, "r")
-    except RuntimeError as error:
+def _reader(path: Path) -> Callable[..., Iterable[Frame]]:
+    """The reader for a path, from its suffix."""
+    from glasslib import readers
+
+    known: dict[str, Callable[..., Iterable[Frame]]] = {
+        ".gsd": _read_gsd,
+        ".gml": readers.graphml,
+        ".graphml": readers.graphml,
+        ".lammpstrj": readers.lammps_dump,
+        ".dump": readers.lammps_dump,
+        ".xyz": readers.xyz,
+    }
+    suffixes = [s.lower() for s in path.suffixes]
+    zipped = suffixes[-1:] == [".gz"]
+    suffix = "".join(suffixes[-2:-1] if zipped else suffixes[-1:])
+    if suffix not in known or (zipped and suffix == ".gsd"):
         raise FrameError(
-            f"{path} is not a readable GSD file ({error}); it is damaged or of another format."
+            f"{path} has the unknown suffix {''.join(suffixes[-2:]) or '(none)'!r}; known: "
+            f"{', '.join(known)} (text formats also with .gz). Rename or convert the file."
+        )
+    return known[suffix]
+
+
+def _read_gsd(path: Path) -> list[Frame]:
+    try:
+        with gsd.hoomd.open(path, "r") as file:
+            frames = list(file)
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise FrameError(
+            f"{path} is not a readable GSD file ({reason}); it is damaged, cut short or of another "
+            "format. Make or fetch it again."
         ) from error
+    for frame in frames:
+        if frame.configuration.dimensions == 2:  # files of HOOMD 2 give flat boxes a depth
+            frame.configuration.box = np.array(frame.configuration.box)
+            frame.configuration.box[2] = 0
+    return frames

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def liquid(
         temperature go on with :func:`equilibrate`, and look at two-time correlations.
     """
     driver = engines.choose(system, engine)
+    base.check_temperature(kT)
+    base.check_temperature(melt_kT)
     start = lattice(system, n=n, density=density, seed=seed)
     start = driver.minimize(start, system, force_tolerance=1e-2)
     melt_kT = max(melt_kT, kT)
@@ -145,7 +148,8 @@ def cool(
         Descending, ε_AA. The cooling rate is ΔT / (steps_per_ramp · dt).
     path : path, optional
         GSD file to write: one frame a temperature. While it grows, its configurations are in
-        ``path + ".parts"``; when it is complete it replaces them.
+        ``path + ".parts"``; when it is complete it replaces them. What an earlier call left
+        there is gone on with; if that call asked for something else it is an error.
     progress : callable, optional
         Called with (configurations done, configurations in all).
 
@@ -158,12 +162,28 @@ def cool(
         ``particles/thermal_position`` (N, 3) and ``thermal_box`` (6,).
     """
     temperatures = np.asarray(temperatures, dtype=float)
-    if temperatures.ndim != 1 or len(temperatures) < 1 or np.any(np.diff(temperatures) >= 0):
-        raise ValueError("temperatures must descend: cooling goes from hot to cold.")
+    if temperatures.ndim != 1 or len(temperatures) < 1:
+        raise ValueError(f"temperatures has shape {temperatures.shape}; expected a list of them.")
+    for kT in temperatures:
+        base.check_temperature(kT)
+    if np.any(np.diff(temperatures) >= 0):
+        raise ValueError("temperatures must descend: cooling goes from hot to cold. Sort them.")
     if steps_per_ramp < 1:
         raise ValueError(f"steps_per_ramp is {steps_per_ramp}; expected at least 1.")
     driver = engines.choose(system, engine)
+    frame = frames.wrapped(frames.check(frame, system=system))
+    if frame.particles.velocity is None or not np.any(frame.particles.velocity):
+        raise ValueError(
+            "the frame has no velocities; expected a liquid at temperatures[0], e.g. from "
+            "simulate.liquid."
+        )
     duration = steps_per_ramp * system.dt
+    drop = 0.0 if len(temperatures) < 2 else float(temperatures[0] - temperatures[1])
+    rate = np.array([drop / duration])
+    protocol = {
+        "protocol": "cool", "system": system.name, "dt": system.dt,
+        "steps_per_ramp": int(steps_per_ramp),
+    }  # fmt: skip
 
     def one(k: int, previous: Frame | None) -> Frame:
         thermal = frames.copy(frame) if previous is None else _thermal(previous)
@@ -174,12 +194,11 @@ def cool(
             thermal = _last(driver.run(thermal, system, kT=kT, duration=duration))
         quenched = driver.minimize(thermal, system, relax_box=True)
         del quenched.log["particles/force"]
-        step = 0.0 if len(temperatures) < 2 else float(temperatures[0] - temperatures[1])
         quenched.log.update(
             {
                 "particles/energy": quenched.log["particles/energy"].astype(np.float32),
                 "kT": temperatures[k : k + 1],
-                "cooling_rate": np.array([step / duration]),
+                "cooling_rate": rate,
                 "density": np.array([quenched.particles.N / frames.volume(quenched)]),
                 "thermal_potential_energy": np.array(thermal.log["potential_energy"]),
                 "thermal_pressure": np.array(thermal.log["pressure"]),
@@ -188,9 +207,16 @@ def cool(
                 "particles/thermal_velocity": np.array(thermal.particles.velocity),
             }
         )
-        return _stamped(quenched, driver, protocol="cool", steps_per_ramp=int(steps_per_ramp))
+        return _stamped(quenched, driver, **protocol)
 
-    return _in_parts(path, len(temperatures), one, progress, drop=("particles/thermal_velocity",))
+    def expected(k: int) -> dict:
+        first = {} if k else {"particles/thermal_position": frame.particles.position}
+        asked = {} if engine == "auto" else {"engine": engine}
+        return {**protocol, **asked, "kT": temperatures[k : k + 1], "cooling_rate": rate, **first}
+
+    return _in_parts(
+        path, len(temperatures), one, expected, progress, drop=("particles/thermal_velocity",)
+    )
 
 
 def _thermal(quenched: Frame) -> Frame:
@@ -240,7 +266,7 @@ def isoconfigurational(
     sample_times : sequence of float
         Ascending, τ.
     path : path, optional
-        GSD file to write, one frame a configuration, resumable.
+        GSD file to write, one frame a configuration, resumable as :func:`cool`.
     seed : int
         Draw *m* of configuration *c* uses ``SeedSequence((seed, c, m))``: what one replica
         does never depends on how many there are or on which core it runs.
@@ -261,10 +287,21 @@ def isoconfigurational(
         raise ValueError("no configurations to run; expected at least one frame.")
     if n_replicas < 1:
         raise ValueError(f"n_replicas is {n_replicas}; expected at least 1.")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; expected an integer from 0.")
     times = np.asarray(sample_times, dtype=float)
+    driver = engines.choose(system, engine)
     for i, c in enumerate(configurations):
         frames.check(c, system=system, where=f"configuration {i}")
-    driver = engines.choose(system, engine)
+        configurations[i] = frames.wrapped(c)
+    base.check_run(
+        configurations[0], system, kT=kT, duration=times.max(initial=system.dt),
+        sample_times=times, dt=None, ensemble=ensemble,
+    )  # fmt: skip
+    protocol = {
+        "protocol": "isoconfigurational", "system": system.name, "dt": system.dt,
+        "ensemble": ensemble, "seed": int(seed), "n_replicas": int(n_replicas),
+    }  # fmt: skip
 
     def one(c: int, _: Frame | None) -> Frame:
         start = frames.copy(configurations[c])
@@ -293,15 +330,17 @@ def isoconfigurational(
                 "particles/propensity": r.mean(axis=0).astype(np.float32),
                 "particles/propensity_variance": variance.astype(np.float32),
                 "particles/squared_displacement": (r**2).mean(axis=0).astype(np.float32),
-                "particles/replica_distance": r[:, :, -1].T.astype(np.float32),
+                "particles/replica_distance": np.ascontiguousarray(r[:, :, -1].T, np.float32),
             }
         )
-        return _stamped(
-            new, driver, protocol="isoconfigurational", ensemble=ensemble, seed=seed,
-            n_replicas=int(n_replicas),
-        )  # fmt: skip
+        return _stamped(new, driver, **protocol)
 
-    return _in_parts(path, len(configurations), one, progress)
+    def expected(c: int) -> dict:
+        asked = {} if engine == "auto" else {"engine": engine}
+        start = {"position": configurations[c].particles.position}
+        return {**protocol, **asked, "times": times, "run_kT": np.array([float(kT)]), **start}
+
+    return _in_parts(path, len(configurations), one, expected, progress)
 
 
 def _replica(driver, start, system, kT, times, ensemble, seed) -> np.ndarray:
@@ -322,9 +361,7 @@ def _replica(driver, start, system, kT, times, ensemble, seed) -> np.ndarray:
 
 
 def _last(run) -> Frame:
-    for frame in run:
-        pass
-    return frame
+    return deque(run, maxlen=1)[-1]
 
 
 def _stamped(frame: Frame, driver, **protocol) -> Frame:
@@ -346,22 +383,25 @@ def _in_parts(
     path: str | os.PathLike | None,
     n: int,
     one: Callable[[int, Frame | None], Frame],
+    expected: Callable[[int], dict],
     progress: Callable[[int, int], None] | None,
     drop: Sequence[str] = (),
 ) -> list[Frame]:
     """Make ``n`` frames one after the other, each from the one before, resuming from disk.
 
     Finished frames lie in ``path.parts/0000.gsd`` … until all are there; then ``path`` is
-    written whole, without the log entries in ``drop``, and the parts are removed.
+    written whole, without the log entries in ``drop``, and the parts are removed. Frame ``k``
+    found on disk must hold what ``expected(k)`` says, see :func:`_check_same_run`.
     """
+    made: list[Frame] = []
     if path is None:
-        made: list[Frame] = []
         for k in range(n):
             made.append(one(k, made[-1] if made else None))
             if progress:
                 progress(k + 1, n)
         return [_without(f, drop) for f in made]
     path = Path(path)
+    parts = Path(f"{path}.parts")
     if path.exists():
         stored = frames.read(path)
         if len(stored) != n:
@@ -369,22 +409,58 @@ def _in_parts(
                 f"{path} holds {len(stored)} configurations; this run makes {n}. Move it away to "
                 "make it anew."
             )
+        for k, frame in enumerate(stored):
+            _check_same_run(frame, expected(k), f"{path}[{k}]")
+        shutil.rmtree(parts, ignore_errors=True)  # left if the last call was killed at its very end
         if progress:
             progress(n, n)
         return stored
-    parts = Path(f"{path}.parts")
-    made = []
+    frames.check_writable(path)
     for k in range(n):
         part = parts / f"{k:04d}.gsd"
         if not part.exists():
             frames.write(part, one(k, made[-1] if made else None))
-        made += frames.read(part)
+        (frame,) = frames.read(part)
+        _check_same_run(frame, expected(k), str(part))
+        made.append(frame)
         if progress:
             progress(k + 1, n)
     made = [_without(f, drop) for f in made]
     frames.write(path, made)
     shutil.rmtree(parts)
     return made
+
+
+def _check_same_run(frame: Frame, expected: dict, where: str) -> None:
+    """Refuse a frame from disk that another protocol, or the same with other numbers, made.
+
+    Names in ``expected`` are ``position``, log entries or entries of the provenance; those that
+    the frame does not record are passed over, save the name of the protocol.
+    """
+    made = provenance(frame)
+    for name, want in expected.items():
+        have = frame.log.get(name, made.get(name))
+        if name == "position":
+            have = frame.particles.position
+        if have is None and name != "protocol":
+            continue
+        if isinstance(want, str):
+            same = have == want
+        else:
+            same = np.shape(have) == np.shape(want) and np.allclose(have, want, rtol=1e-5)
+        if not same:
+            difference = (
+                f"begins from other positions ({name})"
+                if "position" in name
+                else f"was made with {name} = {_short(have)}, this run has {_short(want)}"
+            )
+            raise frames.FrameError(
+                f"{where} {difference}. Ask for what it holds, or move it away to make it anew."
+            )
+
+
+def _short(value: object) -> str:
+    return frames._list(value) if np.ndim(value) else str(value)
 
 
 def _without(frame: Frame, drop: Sequence[str]) -> Frame:

@@ -91,8 +91,7 @@ def check_run(
         raise ValueError(f"ensemble is {ensemble!r}; expected one of {', '.join(ENSEMBLES)}.")
     start, stop = kT if isinstance(kT, tuple) else (kT, kT)
     for value in (start, stop):
-        if not np.isfinite(value) or value <= 0:
-            raise ValueError(f"kT is {value}; expected a positive temperature in units of ε_AA.")
+        check_temperature(value)
     dt = system.dt if dt is None else dt
     if not np.isfinite(dt) or dt <= 0:
         raise ValueError(f"dt is {dt}; expected a positive time step.")
@@ -118,6 +117,12 @@ def check_run(
     return float(start), float(stop), steps, np.minimum(sample_steps, steps), float(dt)
 
 
+def check_temperature(kT: float) -> None:
+    """Refuse what is not a positive temperature."""
+    if not np.isfinite(kT) or kT <= 0:
+        raise ValueError(f"kT is {kT}; expected a positive temperature in units of ε_AA.")
+
+
 def check_force_tolerance(force_tolerance: float) -> float:
     """A usable force tolerance, or an error."""
     if not np.isfinite(force_tolerance) or force_tolerance <= 0:
@@ -133,6 +138,15 @@ def check_overlap(energy: float, frame: Frame) -> None:
         raise EngineError(
             f"the start has potential energy {energy:.3g}: particles overlap. Separate them "
             "first, e.g. with simulate.liquid or Engine.minimize."
+        )
+
+
+def check_coincident(energy: float) -> None:
+    """Refuse a configuration whose energy is not a number: no force can part its particles."""
+    if not np.isfinite(energy):
+        raise EngineError(
+            f"the potential energy is {energy}: two particles sit at the same place. Move one of "
+            "them, or start from simulate.lattice."
         )
 
 
@@ -155,6 +169,7 @@ def thermal_velocities(
     """
     if n < 2:
         raise ValueError(f"n is {n}; expected at least 2 particles to draw velocities for.")
+    check_temperature(kT)
     v = np.zeros((n, 3))
     v[:, :dimensions] = rng.normal(size=(n, dimensions))
     v -= v.mean(axis=0)

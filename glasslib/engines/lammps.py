@@ -22,6 +22,7 @@ from glasslib.systems import System
 
 _STYLE = {"cut": "lj/cut", "shift": "lj/cut", "force_shift": "lj/smooth/linear"}
 SKIN = 0.5  #: neighbour-list skin, σ_AA; speed only
+OVERLAP_FORCE = 1e4  #: above it a line search comes first: FIRE throws overlapping particles away
 _2D_THICKNESS = 0.5  # LAMMPS wants a thin slab around z = 0
 
 
@@ -148,8 +149,13 @@ class Lammps:
             with self._instance(start, system, velocity=None) as lmp:
                 if system.dimensions == 2:
                     lmp.command("fix flat all enforce2d")
-                lmp.command("min_style fire")
                 lmp.command("min_modify norm inf")
+                lmp.command("run 0 post no")
+                base.check_coincident(lmp.get_thermo("pe"))
+                if np.abs(_gather(lmp, "f", start.particles.N)).max() > OVERLAP_FORCE:
+                    lmp.command("min_style cg")
+                    lmp.command(f"minimize 0 {OVERLAP_FORCE} 1000 10000")
+                lmp.command("min_style fire")
                 lmp.command(f"timestep {system.dt}")
                 lmp.command(f"minimize 0 {force_tolerance} {max_steps} {4 * max_steps}")
                 return self._evaluated(lmp, start, system)
@@ -188,7 +194,7 @@ class Lammps:
             v = np.zeros((n, 3)) if velocity is None else np.asarray(velocity, dtype=np.float64)
             made = lmp.create_atoms(
                 n, list(range(1, n + 1)), (typeid + 1).tolist(), x.ravel().tolist(),
-                v.ravel().tolist(), self._images(lmp, frame),
+                v.ravel().tolist(),
             )  # fmt: skip
             if made != n:
                 raise base.EngineError(f"LAMMPS took {made} of {n} particles; check the box.")
@@ -196,19 +202,13 @@ class Lammps:
         except (base.EngineError, frames.FrameError):
             raise
         except Exception as error:
+            reason = " ".join(str(error).split())
             raise base.EngineError(
-                f"LAMMPS stopped: {str(error).strip()}. If atoms were lost or energies are not "
+                f"LAMMPS stopped: {reason}. If atoms were lost or energies are not "
                 "finite, lower dt or start from a minimised frame."
             ) from error
         finally:
             lmp.close()
-
-    @staticmethod
-    def _images(lmp, frame: Frame) -> list[int] | None:
-        image = frame.particles.image
-        if image is None or not np.any(image):
-            return None
-        return [lmp.encode_image_flags(*map(int, row)) for row in image]
 
     @staticmethod
     def _setup(frame: Frame, system: System) -> list[str]:
@@ -223,7 +223,7 @@ class Lammps:
             if any(tilt)
             else f"region box block {bounds}"
         )
-        lines = [
+        return [
             "units lj",
             f"dimension {system.dimensions}",
             "atom_style atomic",
@@ -241,7 +241,6 @@ class Lammps:
             "thermo_modify norm no",
             "thermo 0",
         ]
-        return lines
 
     @staticmethod
     def _frame(lmp, like: Frame, *, time: float, system: System) -> Frame:
@@ -270,6 +269,7 @@ class Lammps:
         lmp.command("thermo_modify norm no")
         lmp.command("velocity all set 0.0 0.0 0.0")
         lmp.command("run 0 post no")
+        base.check_coincident(lmp.get_thermo("pe"))
         new = frames.copy(like, log={})
         x = _gather(lmp, "x", n)
         images = _gather(lmp, "image", n, integer=True)
@@ -312,8 +312,7 @@ def _pair_lines(system: System) -> list[str]:
             p = system.pair(a, b)
             style = "" if len(kinds) == 1 else label[p.truncation]
             lines.append(
-                f"pair_coeff {i + 1} {j + 1} {style} "
-                f"{p.epsilon:.17g} {p.sigma:.17g} {p.r_cut:.17g}"
+                f"pair_coeff {i + 1} {j + 1} {style} {p.epsilon:.17g} {p.sigma:.17g} {p.r_cut:.17g}"
             )
     if len(kinds) == 1:
         lines.append(f"pair_modify shift {'yes' if kinds[0] == 'shift' else 'no'}")
@@ -332,12 +331,18 @@ def _gather(lmp, name: str, n: int, *, integer: bool = False) -> np.ndarray:
 def _inside(
     x: np.ndarray, images: np.ndarray, frame: Frame, *, flat: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Wrapped float32 positions and images: LAMMPS wraps only when it rebuilds its lists."""
+    """Wrapped float32 positions and images: LAMMPS wraps only when it rebuilds its lists.
+
+    ``images`` are the crossings since the start. Those of the start never go to LAMMPS, whose
+    image flags end at 512.
+    """
     if flat:
         x = x.copy()
         x[:, 2] = 0.0
     wrapped, crossings = frames._wrap(x, frame.configuration.box)
     images = images.astype(np.int32) + crossings
+    if frame.particles.image is not None:
+        images += frame.particles.image
     if flat:
         images[:, 2] = 0
     return wrapped.astype(np.float32), images

@@ -1,0 +1,567 @@
+"""Readers of formats other than GSD; call them through :func:`glasslib.frames.read`.
+
+Each takes a path and returns frames made by :func:`glasslib.frames.build`: positions wrapped
+into a box centred on the origin, box crossings in ``particles.image``. Energies of particles go
+to ``log['particles/energy']`` (N,), forces to ``log['particles/force']`` (N, 3), any other
+column of numbers to ``log['particles/<its name>']``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import string
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from glasslib import frames
+from glasslib.frames import Frame, FrameError
+
+# ------------------------------------------------------------------------------------- GraphML
+
+
+def graphml(
+    path: Path, *, box: float | np.ndarray | None = None, density: float | None = None
+) -> list[Frame]:
+    """One GraphML graph of a snapshot, as ML-DOS (Bihani et al. 2023) publishes them.
+
+    Nodes carry ``type`` (1, 2, … become A, B, …), ``x``, ``y``, optionally ``z``, ``pe`` and
+    ``vx``, ``vy``, ``vz``; they are sorted by their id where ids are numbers. Edges go to
+    ``log['bonds']`` (n, 2) as particle indices. The frame is 2D where every z is 0 or missing.
+
+    Parameters
+    ----------
+    box : float or array, σ_AA
+        The periodic box, which the file does not hold; coordinates run from 0 to its edge.
+    density : float
+        In place of ``box``: N particles in a square (cube) of this number density.
+    """
+    if (box is None) == (density is None):
+        raise FrameError(
+            f"{path.name} does not hold its periodic box; give either box= (edge length) or "
+            "density= (the ML-DOS graphs have density=1.2)."
+        )
+    try:
+        root = ElementTree.fromstring(_text(path))
+    except ElementTree.ParseError as error:
+        raise FrameError(
+            f"{path} is not a whole GraphML file ({error}); it is cut short or of another format."
+        ) from error
+    keys = {k.get("id"): k.get("attr.name") for k in root.iterfind("{*}key")}
+    nodes = root.findall("{*}graph/{*}node")
+    if not nodes:
+        raise FrameError(f"{path} holds no nodes; expected a GraphML graph with one a particle.")
+    ids = [node.get("id", "") for node in nodes]
+    order = range(len(ids))
+    if all(i.isdecimal() for i in ids):
+        order = sorted(order, key=lambda i: int(ids[i]))
+    index = {ids[i]: k for k, i in enumerate(order)}
+    rows = [{keys.get(d.get("key")): d.text for d in nodes[i].iterfind("{*}data")} for i in order]
+
+    def column(name: str, default: float | None = None) -> np.ndarray:
+        try:
+            return np.array(
+                [float(r[name] if default is None else r.get(name, default)) for r in rows]
+            )
+        except (KeyError, TypeError, ValueError):
+            raise FrameError(
+                f"{path}: a node lacks a number {name!r}; expected type, x and y on every node."
+            ) from None
+
+    z = column("z", 0.0)
+    d = 3 if np.any(z) else 2
+    position = np.column_stack([column("x"), column("y"), z])
+    if density is not None:
+        if not np.isfinite(density) or density <= 0:
+            raise FrameError(f"density is {density}; expected a positive number density.")
+        box = (len(rows) / density) ** (1 / d)
+    edges = frames._full_box(box, d)
+    extent = np.ptp(position, axis=0)[:d].max()
+    if extent > 1.05 * edges[:d].max():
+        raise FrameError(
+            f"{path.name}: coordinates span {extent:.4g}, more than the box {edges[:d].max():.4g}; "
+            "give the box of the simulation."
+        )
+    log: dict[str, np.ndarray] = {}
+    if any("pe" in r for r in rows):
+        log["particles/energy"] = column("pe")
+    try:
+        bonds = [
+            (index[e.get("source")], index[e.get("target")])
+            for e in root.iterfind("{*}graph/{*}edge")
+        ]
+    except KeyError as error:
+        raise FrameError(f"{path}: an edge ends at node {error}, which is not there.") from None
+    log["bonds"] = np.array(bonds, dtype=np.uint32).reshape(-1, 2)
+    typeid, types = _numbered(column("type").astype(int), path, first=1)
+    return [
+        frames.build(
+            position - frames.cell_matrix(edges).sum(axis=1) / 2, edges, typeid, types=types,
+            dimensions=d, log=log,
+            velocity=np.column_stack([column(f"v{a}", 0.0) for a in "xyz"]),
+        )
+    ]  # fmt: skip
+
+
+# -------------------------------------------------------------------------------- LAMMPS dumps
+
+
+def lammps_dump(path: Path, *, dimensions: int | None = None) -> list[Frame]:
+    """A LAMMPS text dump (``dump custom`` or ``dump atom``), one frame a snapshot.
+
+    Coordinates may be ``x y z``, scaled ``xs ys zs``, unwrapped ``xu yu zu`` or both ``xsu ysu
+    zsu``; ``ix iy iz`` are the images. Atoms are sorted by ``id``. Types 1, 2, … become A, B, ….
+    Orthogonal and triclinic boxes, periodic in every direction (in 2D in x and y).
+
+    Parameters
+    ----------
+    dimensions : {2, 3}, optional
+        By default 2 where every z of the file is the same or there is no z, else 3.
+    """
+    snapshots = list(_snapshots(path))
+    if len(snapshots) > 1 and any("id" not in s["columns"] for s in snapshots):
+        raise FrameError(
+            f"{path.name} holds several snapshots without a column 'id': LAMMPS changes the order "
+            "of atoms. Dump the id too."
+        )
+    names, shift = ("x", "xu"), ("xs", "xsu")
+    made = []
+    for k, s in enumerate(snapshots):
+        where, columns = f"{path.name}[{k}]", s["columns"]
+        kind = next((c for c in names + shift if c in columns), None)
+        if kind is None or kind.replace("x", "y") not in columns:
+            raise FrameError(
+                f"{where} has columns {' '.join(columns)}; expected x y z, xs ys zs, xu yu zu or "
+                "xsu ysu zsu."
+            )
+        low, cell = _lammps_cell(s["bounds"], s["flags"], where)
+        coordinate = np.zeros((s["n"], 3))
+        for i, axis in enumerate("xyz"):
+            name = axis + kind[1:]
+            if name in columns:
+                coordinate[:, i] = s[name]
+        if kind in shift:
+            coordinate = coordinate @ cell.T + low
+        image = None
+        if not kind.endswith("u") and {"ix", "iy"} <= set(columns):
+            image = np.column_stack([s.get(f"i{a}", np.zeros(s["n"])) for a in "xyz"]).astype(int)
+        made.append((s, where, coordinate, low, cell, image))
+    if dimensions is None:
+        flat = all(np.ptp(x[:, 2]) == 0 and len(x) > 1 for _, _, x, *_ in made)
+        dimensions = 2 if flat else 3
+    kinds = [s["type"].astype(int) for s, *_ in made]
+    typeids, types = _numbered(np.concatenate(kinds), path, first=1)
+    typeids = np.split(typeids, np.cumsum([len(t) for t in kinds])[:-1])
+    out = []
+    for (s, where, x, low, cell, image), typeid in zip(made, typeids, strict=True):
+        x = _flat(x, where) if dimensions == 2 else x
+        _periodic(s["flags"][:dimensions], where)
+        used = {"id", "type", *(a + b for a in "xyz" for b in ("", "s", "u", "su"))}
+        log = _columns_log({c: s[c] for c in s["columns"] if c not in used and c[0] != "i"})
+        if s["time"] is not None:
+            log["time"] = np.array([s["time"]])
+        velocity = log.pop("velocity", None)
+        box = _gsd_box(cell, dimensions)
+        if image is not None and dimensions == 2:
+            image[:, 2] = 0
+        centre = low + cell.sum(axis=1) / 2
+        frame = _build(
+            where, x - np.where(np.arange(3) < dimensions, centre, 0), box, typeid, types=types,
+            dimensions=dimensions, velocity=velocity, image=image, log=log,
+        )  # fmt: skip
+        frame.configuration.step = s["step"]
+        out.append(frame)
+    return out
+
+
+def _snapshots(path: Path) -> Iterator[dict]:
+    """Snapshots of a dump as dictionaries: n, step, time, bounds, flags, columns, each column."""
+    lines = _lines(path)
+    at, k = 0, 0
+    while at < len(lines):
+        s: dict = {"time": None, "step": 0}
+        where = f"{path.name}[{k}]"
+        while "columns" not in s:
+            if at >= len(lines):
+                raise FrameError(f"{where} ends within its header; the file is cut short.")
+            item = lines[at]
+            body = lines[at + 1 : at + 4]
+            try:
+                if item.startswith("ITEM: TIMESTEP"):
+                    s["step"], at = int(body[0]), at + 2
+                elif item.startswith("ITEM: TIME"):
+                    s["time"], at = float(body[0]), at + 2
+                elif item.startswith("ITEM: UNITS"):
+                    at += 2
+                elif item.startswith("ITEM: NUMBER OF ATOMS"):
+                    s["n"], at = int(body[0]), at + 2
+                elif item.startswith("ITEM: BOX BOUNDS"):
+                    if "abc" in item:
+                        raise FrameError(
+                            f"{where} has a general triclinic box (abc origin); dump it without "
+                            "triclinic/general."
+                        )
+                    words = item.split()[3:]
+                    s["flags"] = [w for w in words if w not in ("xy", "xz", "yz")] or ["pp"] * 3
+                    s["bounds"] = np.array([[float(v) for v in b.split()] for b in body])
+                    if s["bounds"].shape not in ((3, 2), (3, 3)):
+                        raise ValueError
+                    at += 4
+                elif item.startswith("ITEM: ATOMS"):
+                    s["columns"], at = item.split()[2:], at + 1
+                elif k == 0 and at == 0:
+                    raise FrameError(
+                        f"{path} does not begin with 'ITEM:'; expected a LAMMPS text dump."
+                    )
+                else:
+                    raise ValueError
+            except (ValueError, IndexError):
+                raise FrameError(
+                    f"{where}: line {at + 1} of {path.name} is not what a LAMMPS dump has there; "
+                    "the file is damaged or cut short."
+                ) from None
+        if not {"n", "bounds"} <= set(s):
+            raise FrameError(f"{where} lacks NUMBER OF ATOMS or BOX BOUNDS; expected both.")
+        if "type" not in s["columns"]:
+            raise FrameError(
+                f"{where} has columns {' '.join(s['columns'])}; expected one called type."
+            )
+        table = _table(lines[at : at + s["n"]], s["n"], len(s["columns"]), where)
+        s.update({c: _numbers(table[:, i], c, where) for i, c in enumerate(s["columns"])
+                  if c not in ("element", "typelabel", "mol")})  # fmt: skip
+        s["columns"] = [c for c in s["columns"] if c in s]
+        at += s["n"]
+        if "id" in s:
+            order = np.argsort(s["id"], kind="stable")
+            if np.any(np.diff(s["id"][order]) == 0):
+                raise FrameError(f"{where} holds an atom id twice; ids must differ.")
+            s.update({c: s[c][order] for c in s["columns"]})
+        yield s
+        k += 1
+
+
+def _lammps_cell(
+    bounds: np.ndarray, flags: Iterable[str], where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corner (3,) and (3, 3) matrix of box vectors in columns; bounds enclose tilted boxes."""
+    xy, xz, yz = bounds[:, 2] if bounds.shape[1] == 3 else (0.0, 0.0, 0.0)
+    low, high = bounds[:, 0].copy(), bounds[:, 1].copy()
+    low[0] -= min(0.0, xy, xz, xy + xz)
+    high[0] -= max(0.0, xy, xz, xy + xz)
+    low[1] -= min(0.0, yz)
+    high[1] -= max(0.0, yz)
+    lx, ly, lz = high - low
+    return low, np.array([[lx, xy, xz], [0, ly, yz], [0, 0, lz]])
+
+
+def _periodic(flags: Iterable[str], where: str) -> None:
+    if any(f != "pp" for f in flags):
+        raise FrameError(
+            f"{where} has boundaries {' '.join(flags)}; expected pp: every box here is periodic."
+        )
+
+
+# ------------------------------------------------------------------------------------------ XYZ
+
+_RUMD_VECTORS = {"velocity": "vx vy vz", "force": "fx fy fz"}
+#: what extended XYZ writers call positions, species, velocities, …
+_XYZ_NAMES = {
+    "pos": "position", "position": "position", "positions": "position",
+    "species": "type", "type": "type", "element": "type",
+    "velo": "velocity", "vel": "velocity", "velocity": "velocity", "velocities": "velocity",
+    "force": "force", "forces": "force",
+    "energy": "energy", "energies": "energy", "local_energy": "energy",
+}  # fmt: skip
+
+
+def xyz(
+    path: Path, *, box: float | np.ndarray | None = None, dimensions: int | None = None
+) -> list[Frame]:
+    """An XYZ file, one frame a snapshot: extended (``Lattice``, ``Properties``), RUMD or plain.
+
+    In extended XYZ the box spans from ``Origin`` (0 by default) along the vectors of ``Lattice``.
+    RUMD's comment line holds ``ioformat``, ``boxLengths`` or ``sim_box`` and ``columns``; its box
+    is centred on the origin and types count from 0. Names of species are kept; numbers become
+    A, B, … in ascending order.
+
+    Parameters
+    ----------
+    box : float or array, optional
+        For plain files, which hold none: edges of a box that begins at the origin, σ_AA.
+    dimensions : {2, 3}, optional
+        By default 2 where every z of the file is the same, else 3.
+    """
+    snapshots = list(_xyz_snapshots(path, box))
+    if dimensions is None:
+        flat = all(np.ptp(s["position"][:, 2]) == 0 and s["n"] > 1 for s in snapshots)
+        dimensions = 2 if flat else 3
+    labels = np.concatenate([s["type"] for s in snapshots])
+    if all(re.fullmatch(r"\d+", t) for t in set(labels)):
+        numbers = labels.astype(int)
+        counted = max((s["n_types"] for s in snapshots), default=0)
+        levels = np.arange(counted) if counted else np.unique(numbers)
+        if not np.isin(numbers, levels).all():
+            raise FrameError(f"{path}: a type is not below numTypes={counted}; types count from 0.")
+        typeids, types = _numbered(np.searchsorted(levels, numbers), path, first=0)
+        types = _letters(max(len(levels), len(types)))
+    else:
+        types, typeids = np.unique(labels, return_inverse=True)
+        types = tuple(map(str, types))
+    out, at = [], 0
+    for k, s in enumerate(snapshots):
+        where = f"{path.name}[{k}]"
+        x, centre = s["position"], s["centre"]
+        if dimensions == 2:
+            x, centre = _flat(x, where), centre * [1, 1, 0]
+            if s["image"] is not None:
+                s["image"][:, 2] = 0
+        frame = _build(
+            where, x - centre, _gsd_box(s["cell"], dimensions), typeids[at : at + s["n"]],
+            types=types, dimensions=dimensions, velocity=s["log"].pop("velocity", None),
+            image=s["image"], log=s["log"],
+        )  # fmt: skip
+        frame.configuration.step = s["step"]
+        at += s["n"]
+        out.append(frame)
+    return out
+
+
+def _xyz_snapshots(path: Path, box: float | np.ndarray | None) -> Iterator[dict]:
+    lines = _lines(path)
+    at, k = 0, 0
+    while at < len(lines):
+        where = f"{path.name}[{k}]"
+        if k and not any(line.strip() for line in lines[at:]):
+            return  # blank lines at the end
+        try:
+            n = int(lines[at])
+            if n < 1:
+                raise ValueError
+        except ValueError:
+            raise FrameError(
+                f"{where}: line {at + 1} of {path.name} is {lines[at][:40]!r}; expected the number "
+                "of particles. The file is damaged or not XYZ."
+            ) from None
+        if at + 1 >= len(lines):
+            raise FrameError(f"{where} ends within its header; the file is cut short.")
+        comment = {
+            key: (quoted or bare)
+            for key, quoted, bare in re.findall(r'([\w-]+)=(?:"([^"]*)"|(\S*))', lines[at + 1])
+        }
+        columns = _xyz_columns(comment, where)
+        width = max(last for _, last in columns.values())
+        table = _table(lines[at + 2 : at + 2 + n], n, width, where)
+        yield {"n": n, **_xyz_frame(comment, columns, table, box, where)}
+        at += 2 + n
+        k += 1
+
+
+def _xyz_columns(comment: dict[str, str], where: str) -> dict[str, tuple[int, int]]:
+    """Our name of each column -> (first, after last) of the table."""
+    if "columns" in comment:  # RUMD
+        names = comment["columns"].split(",")
+        return {c: (i, i + 1) for i, c in enumerate(names)}
+    fields = comment.get("Properties", "species:S:1:pos:R:3").split(":")
+    columns, at = {}, 0
+    try:
+        for name, _kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
+            columns[_XYZ_NAMES.get(name.lower(), name)] = (at, at + int(width))
+            at += int(width)
+    except ValueError:
+        raise FrameError(
+            f"{where}: Properties is {':'.join(fields)!r}; expected name:kind:width, repeated."
+        ) from None
+    return columns
+
+
+def _xyz_frame(
+    comment: dict[str, str],
+    columns: dict[str, tuple[int, int]],
+    table: np.ndarray,
+    box: float | np.ndarray | None,
+    where: str,
+) -> dict:
+    rumd = "columns" in comment
+    values = {
+        name: _numbers(table[:, a:b], name, where)
+        for name, (a, b) in columns.items()
+        if name != "type" and (rumd or name in _XYZ_NAMES.values())
+    }
+    values = {k: v[:, 0] if v.shape[1] == 1 else v for k, v in values.items()}
+    image = None
+    if rumd:
+        if {"x", "y", "z"} <= set(values):
+            values["position"] = np.column_stack([values.pop(a) for a in "xyz"])
+        if {"imx", "imy", "imz"} <= set(values):
+            image = np.column_stack([values.pop(f"im{a}") for a in "xyz"]).astype(int)
+    if (
+        "position" not in values
+        or np.shape(values["position"])[1:] != (3,)
+        or "type" not in columns
+    ):
+        raise FrameError(f"{where} has columns {', '.join(columns)}; expected a type and x, y, z.")
+    position = values.pop("position")
+    cell, centre = _xyz_cell(comment, box, where)
+    log = _columns_log(values)
+    for key in ("Time", "time"):
+        if key in comment:
+            log["time"] = _numbers(np.array([comment[key]]), key, where)
+    step = next((comment[c] for c in ("Timestep", "timeStepIndex", "step") if c in comment), "0")
+    return {
+        "position": position, "image": image, "log": log, "cell": cell, "centre": centre,
+        "type": table[:, columns["type"][0]], "step": int(step) if step.isdecimal() else 0,
+        "n_types": int(comment.get("numTypes", 0)) if rumd else 0,
+    }  # fmt: skip
+
+
+def _xyz_cell(
+    comment: dict[str, str], box: float | np.ndarray | None, where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """(3, 3) matrix of box vectors in columns, and the centre of the box (3,)."""
+    held = next((c for c in ("Lattice", "boxLengths", "sim_box") if c in comment), None)
+    if held is not None and box is not None:
+        raise FrameError(f"{where} holds its box ({held}); leave box= out.")
+    if held is None:
+        if box is None:
+            raise FrameError(
+                f"{where} does not hold its periodic box (no Lattice in the comment line); give "
+                "box=."
+            )
+        edges = np.ravel(np.asarray(box, dtype=float))
+        if len(edges) not in (1, 2, 3):
+            raise FrameError(f"box has {len(edges)} entries; expected 1, 2 or 3.")
+        edges = np.append(edges, 0.0) if len(edges) == 2 else np.resize(edges, 3)
+        cell = np.diag(edges)
+        return cell, cell.sum(axis=1) / 2
+    words = re.split(r"[,\s]+", comment[held].strip())
+    if held == "sim_box":
+        if words[0] != "RectangularSimulationBox":
+            raise FrameError(f"{where} has sim_box {words[0]}; expected RectangularSimulationBox.")
+        words = words[1:]
+    numbers = _numbers(np.array(words), held, where)
+    if len(numbers) != (9 if held == "Lattice" else 3):
+        raise FrameError(f"{where}: {held} has {len(numbers)} numbers; expected 9 (3 for RUMD).")
+    if held != "Lattice":
+        return np.diag(numbers), np.zeros(3)
+    cell = numbers.reshape(3, 3).T
+    if np.any(np.abs(np.tril(cell, -1)) > 1e-9 * np.abs(cell).max()):
+        raise FrameError(
+            f"{where}: Lattice is {comment[held]!r}; expected the first vector along x and the "
+            "second in the xy plane. Rotate the frame."
+        )
+    origin = _numbers(np.array(comment.get("Origin", "0 0 0").split()), "Origin", where)
+    return cell, origin + cell.sum(axis=1) / 2
+
+
+# ------------------------------------------------------------------------------------- internals
+
+
+def _text(path: Path) -> str:
+    """The text of a file, unpacked where its name ends in .gz."""
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix.lower() == ".gz" else data).decode()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FrameError(
+            f"{path} does not unpack ({error}); it is damaged or cut short."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise FrameError(f"{path} is not text; expected what its suffix says.") from error
+    except OSError as error:
+        raise FrameError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def _lines(path: Path) -> list[str]:
+    text = _text(path)
+    if not text.endswith("\n"):
+        raise FrameError(
+            f"{path} does not end with a line break: its last number may be cut short. If the file "
+            "is whole, add one."
+        )
+    return text.splitlines()
+
+
+def _table(lines: list[str], n: int, width: int, where: str) -> np.ndarray:
+    """(n, width) array of words, or an error that says which line is short."""
+    rows = [line.split() for line in lines]
+    if len(rows) < n:
+        raise FrameError(
+            f"{where} holds {len(rows)} of {n} particles; the file is cut short. Cut the last "
+            "snapshot away or fetch the file again."
+        )
+    for i, row in enumerate(rows):
+        if len(row) < width:
+            raise FrameError(
+                f"{where}: particle {i} has {len(row)} columns; expected {width}. The file is "
+                "damaged or cut short."
+            )
+    return np.array([row[:width] for row in rows])
+
+
+def _numbers(words: np.ndarray, name: str, where: str) -> np.ndarray:
+    try:
+        return words.astype(np.float64)
+    except ValueError as error:
+        raise FrameError(f"{where}: {name} is not a number ({error}).") from None
+
+
+def _letters(n: int) -> tuple[str, ...]:
+    return tuple(string.ascii_uppercase[:n]) if n <= 26 else tuple(f"T{i}" for i in range(n))
+
+
+def _numbered(numbers: np.ndarray, path: Path, *, first: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Type numbers that count from ``first`` -> indices, and the letters that name them."""
+    if len(numbers) == 0:
+        raise FrameError(f"{path} holds no particles; expected at least one.")
+    if numbers.min() < first or numbers.max() > 1000:
+        raise FrameError(
+            f"{path} has particle types from {numbers.min()} to {numbers.max()}; expected {first} "
+            "and up."
+        )
+    return numbers - first, _letters(int(numbers.max()) - first + 1)
+
+
+def _flat(position: np.ndarray, where: str) -> np.ndarray:
+    if np.ptp(position[:, 2]) > 0:
+        raise FrameError(
+            f"{where}: dimensions=2 was asked, but z runs from {position[:, 2].min():.4g} to "
+            f"{position[:, 2].max():.4g}; read it as 3D."
+        )
+    return position * [1.0, 1.0, 0.0]
+
+
+def _gsd_box(cell: np.ndarray, dimensions: int) -> np.ndarray:
+    """Upper triangular box vectors in columns -> GSD's six numbers."""
+    lx, ly, lz = np.diag(cell)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tilts = [cell[0, 1] / ly, cell[0, 2] / lz, cell[1, 2] / lz]
+    return np.array([lx, ly, 0.0, tilts[0], 0.0, 0.0] if dimensions == 2 else [lx, ly, lz, *tilts])
+
+
+def _columns_log(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns as log entries; ``velocity`` is left to the caller to take out."""
+    columns = dict(columns)
+    log: dict[str, np.ndarray] = {}
+    for name, parts in _RUMD_VECTORS.items():
+        if name in columns:
+            log[name] = columns.pop(name)
+        elif all(p in columns for p in parts.split()[:2]):
+            zero = np.zeros(len(columns[parts.split()[0]]))
+            log[name] = np.column_stack([columns.pop(p, zero) for p in parts.split()])
+    if "force" in log:
+        log["particles/force"] = log.pop("force")
+    for name, value in columns.items():
+        log["particles/" + {"pe": "energy", "c_pe": "energy"}.get(name, name)] = value
+    return log
+
+
+def _build(where: str, *args: object, **kwargs: object) -> Frame:
+    """:func:`glasslib.frames.build` with the place in the file before its message."""
+    try:
+        return frames.build(*args, **kwargs)
+    except FrameError as error:
+        raise FrameError(f"{where}: {str(error).removeprefix('frame: ')}") from None
