@@ -1,0 +1,91 @@
+// Figures follow the page: text and grids change with light and dark, disks keep their size in
+// the units of the axes. No request leaves the page.
+(function () {
+  "use strict";
+  const INK = { light: "#3b4252", dark: "#d5d9e0" };
+  const PAPER = { light: "#ffffff", dark: "#22272e" };
+
+  function mode() {
+    return document.documentElement.dataset.theme === "dark" ? "dark" : "light";
+  }
+
+  function plots() {
+    return window.Plotly
+      ? Array.from(document.querySelectorAll(".js-plotly-plot")).filter((d) => d._fullLayout)
+      : [];
+  }
+
+  function recolour(div) {
+    const m = mode();
+    if (div.dataset.glTheme === m) return Promise.resolve();
+    div.dataset.glTheme = m;
+    const change = {
+      "font.color": INK[m],
+      "hoverlabel.bgcolor": PAPER[m],
+      "hoverlabel.font.color": INK[m],
+    };
+    const layout = div._fullLayout;
+    for (const key of Object.keys(layout)) {
+      if (/^[xy]axis\d*$/.test(key)) {
+        change[key + ".color"] = INK[m];
+        change[key + ".tickfont.color"] = INK[m];
+        change[key + ".title.font.color"] = INK[m];
+      } else if (/^scene\d*$/.test(key)) {
+        for (const axis of ["xaxis", "yaxis", "zaxis"]) {
+          change[key + "." + axis + ".color"] = INK[m];
+          change[key + "." + axis + ".tickfont.color"] = INK[m];
+          change[key + "." + axis + ".title.font.color"] = INK[m];
+        }
+      }
+    }
+    return window.Plotly.relayout(div, change);
+  }
+
+  // marker.size holds diameters; sizeref is the length of one pixel on the axes
+  function rescale(div) {
+    const layout = div._fullLayout;
+    if (!layout || !layout.meta || layout.meta.glasslib !== "to-scale" || div._glBusy) return;
+    const traces = [];
+    const refs = [];
+    div._fullData.forEach((trace, i) => {
+      if (!trace.marker || !Array.isArray(trace.marker.size) && !ArrayBuffer.isView(trace.marker.size)) return;
+      const axis = layout[(trace.xaxis || "x").replace("x", "xaxis")];
+      if (!axis || !axis._length) return;
+      const ref = Math.abs(axis.range[1] - axis.range[0]) / axis._length;
+      if (Math.abs(ref / trace.marker.sizeref - 1) > 0.01) {
+        traces.push(i);
+        refs.push(ref);
+      }
+    });
+    if (!traces.length) return;
+    div._glBusy = true;
+    window.Plotly.restyle(div, { "marker.sizeref": refs }, traces).finally(() => {
+      div._glBusy = false;
+    });
+  }
+
+  function adopt(div) {
+    if (div.dataset.glAdopted) return;
+    div.dataset.glAdopted = "1";
+    div.on("plotly_afterplot", () => rescale(div));
+    recolour(div).then(() => rescale(div));
+  }
+
+  function all() {
+    for (const div of plots()) {
+      adopt(div);
+      recolour(div);
+    }
+  }
+
+  new MutationObserver(all).observe(document.documentElement, {
+    attributes: true,
+    attributeFilter: ["data-theme"],
+  });
+  document.addEventListener("DOMContentLoaded", all);
+  window.addEventListener("load", () => {
+    all();
+    window.setTimeout(all, 400);
+    window.setTimeout(all, 2000);
+  });
+})();

@@ -1,0 +1,194 @@
+"""The command ``glasslib``: what make and people call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__, book
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a wrong call, and where to look."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    top = _Parser(
+        prog="glasslib",
+        description="Run the book's pages, list its numbers, build and check it.",
+    )
+    top.add_argument("--version", action="version", version=f"glasslib {__version__}")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+
+    run = commands.add_parser("run", help="execute one page with papermill")
+    run.add_argument("page", help="e.g. 1-graph-embeddings-2d-lj/training, or 1/training")
+    run.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help="set a parameter of the page; may be repeated",
+    )  # fmt: skip
+    run.add_argument("--preset", help="smoke, book or paper (the page's own default: book)")
+    run.add_argument("--output", type=Path, metavar="DIR", help="where the results go")
+    run.add_argument(
+        "--timeout", type=float, default=900, metavar="S",
+        help="seconds one cell may take (default 900, 0 for no limit)",
+    )  # fmt: skip
+    run.add_argument("--threads", type=int, metavar="N", help="threads the page may use")
+    run.add_argument("--force", action="store_true", help="execute even if a result is there")
+    run.add_argument("--live", action="store_true", help="show what the cells print")
+
+    results = commands.add_parser("results", help="every recorded number beside the paper's")
+    results.add_argument("--json", action="store_true", help="as JSON")
+
+    build = commands.add_parser("book", help="build the book (what make book calls)")
+    build.add_argument("--workers", type=int, default=2, help="pages run at a time (default 2)")
+    build.add_argument("--timeout", type=float, default=900, help="seconds a cell may take")
+    build.add_argument("--force", action="store_true", help="rebuild everything")
+
+    data = commands.add_parser("data", help="regenerate a chapter's production data")
+    data.add_argument("chapter", nargs="?", help="number or folder name of the chapter")
+    data.add_argument(
+        "--readme", action="store_true", help="bring the table in data/README.md up to date"
+    )
+    data.add_argument("--check", action="store_true", help="with --readme: only say if it is stale")
+
+    readme = commands.add_parser("readme", help="bring the table in README.md up to date")
+    readme.add_argument("--check", action="store_true", help="only say if it is stale")
+
+    check = commands.add_parser("check", help="open the built pages in headless Chromium")
+    check.add_argument("--html", type=Path, metavar="DIR", help="built book (default _build/html)")
+    check.add_argument(
+        "--screens", type=Path, metavar="DIR", help="screenshots (default _build/screens)"
+    )
+    check.add_argument("--browser", metavar="PATH", help="chromium executable")
+    check.add_argument("pages", nargs="*", help="only these pages")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        0 on success; 1 if a page, the build or a check failed; 2 for a request that cannot be met.
+    """
+    arguments = parser().parse_args(argv)
+    command = {
+        "run": _run, "results": _results, "book": _book, "data": _data, "readme": _readme,
+        "check": _check,
+    }[arguments.command]  # fmt: skip
+    from .building import BuildError
+    from .reporting import StaleError
+    from .running import PageError, PageFailed
+
+    try:
+        return command(arguments)
+    except (PageFailed, BuildError, StaleError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except PageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (FileNotFoundError, ValueError, PermissionError) as error:
+        print(f"glasslib {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+def _run(a: argparse.Namespace) -> int:
+    from . import running
+
+    given: dict[str, str] = {}
+    for name, value in a.parameter:
+        if name in given:
+            raise running.PageError(
+                f"parameter {name} is given twice, {given[name]!r} and {value!r}; expected once."
+            )
+        given[name] = value
+    run = running.run_page(
+        a.page, parameters=given, preset=a.preset, output=a.output, timeout=a.timeout or None,
+        force=a.force, live=a.live, threads=a.threads,
+    )  # fmt: skip
+    print(book.records_text(run.results["records"]))
+    how = "reused" if run.reused else f"{run.seconds:.1f} s"
+    print(
+        f"\n{run.page} at preset {run.preset}: {how}\n{run.notebook}\n{run.directory}/results.json"
+    )
+    return 0
+
+
+def _results(a: argparse.Namespace) -> int:
+    records = book.results()
+    if a.json:
+        print(json.dumps(records, indent=1, ensure_ascii=False))
+    else:
+        print(book.records_text(records))
+    return 0
+
+
+def _book(a: argparse.Namespace) -> int:
+    from . import building
+
+    if a.workers < 1:
+        raise ValueError(f"--workers is {a.workers}; expected 1 or more: leave it out for 2.")
+    building.build(workers=a.workers, timeout=a.timeout, force=a.force)
+    return 0
+
+
+def _data(a: argparse.Namespace) -> int:
+    from . import reporting, running
+
+    if a.readme:
+        if reporting.data_readme(check=a.check):
+            print("data/README.md: table updated")
+        return 0
+    if not a.chapter:
+        raise ValueError("no chapter given; expected a number such as 1: glasslib data 1")
+    chapter = book.chapter_name(a.chapter)
+    print(f"writing {book.data_root() / chapter}; stop it at any time, it resumes", flush=True)
+    run = running.run_page(f"{chapter}/simulation", preset="paper", timeout=None, live=True)
+    print(f"done in {run.seconds / 3600:.2f} h")
+    if book.data_root() == book.root() / "data":
+        reporting.data_readme()
+    return 0
+
+
+def _readme(a: argparse.Namespace) -> int:
+    from . import reporting
+
+    if a.check:
+        reporting.check_results()
+    if reporting.readme(check=a.check):
+        print("README.md: table updated")
+    return 0
+
+
+def _check(a: argparse.Namespace) -> int:
+    from . import browser
+
+    return browser.check(html=a.html, screens=a.screens, executable=a.browser, only=a.pages or None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
