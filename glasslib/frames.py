@@ -244,6 +244,28 @@ def copy(frame: Frame, *, log: dict | None = None) -> Frame:
     return new
 
 
+def subset(frame: Frame, keep: np.ndarray) -> Frame:
+    """The particles of ``frame`` where ``keep`` is True (or at these indices), with their labels.
+
+    Parameters
+    ----------
+    keep : (N,) bool or (n,) int array
+    """
+    n = frame.particles.N
+    chosen = np.arange(n)[np.asarray(keep)]
+    new = copy(frame)
+    p = new.particles
+    p.N = len(chosen)
+    for name in ("typeid", "position", "image", "velocity", "mass", "diameter"):
+        value = getattr(p, name)
+        if value is not None:
+            setattr(p, name, value[chosen])
+    for key, value in new.log.items():
+        if key.startswith("particles/"):
+            new.log[key] = np.asarray(value)[chosen]
+    return new
+
+
 def check(frame: Frame, *, system: object | None = None, where: str = "frame") -> Frame:
     """Return ``frame`` if it can be simulated or analysed, else raise :class:`FrameError`.
 

@@ -1,0 +1,260 @@
+"""HOOMD-blue (Anderson, Glaser and Glotzer 2020) as an engine for soft potentials.
+
+The first-class engine: on a GPU where there is one, on the CPU otherwise. HOOMD-blue comes from
+conda-forge (``environment.yml``); where it is missing, :func:`glasslib.engines.choose` falls back
+on LAMMPS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from glasslib import frames
+from glasslib.engines import base
+from glasslib.frames import Frame
+from glasslib.systems import System
+
+#: below this many particles a bounding-volume tree beats the cell list on a CPU
+TREE_BELOW = 2000
+_CHUNK = 500  # FIRE steps between looks at the largest force
+
+
+class Hoomd:
+    """Molecular dynamics with HOOMD-blue; see :class:`glasslib.engines.base.Engine`.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "gpu"}
+        Where to run; ``"auto"`` takes a GPU when HOOMD-blue sees one.
+    """
+
+    name = "hoomd"
+
+    def __init__(self, device: str = "auto") -> None:
+        if device not in ("auto", "cpu", "gpu"):
+            raise ValueError(f"device is {device!r}; expected auto, cpu or gpu.")
+        self.device = device
+
+    def provenance(self) -> dict[str, str]:
+        """``{"engine": "hoomd", "version": ...}``."""
+        import hoomd
+
+        return {"engine": "hoomd", "version": hoomd.version.version}
+
+    def run(
+        self,
+        frame: Frame,
+        system: System,
+        *,
+        kT: base.Temperature,
+        duration: float,
+        sample_times: Sequence[float] | None = None,
+        dt: float | None = None,
+        seed: int = 0,
+        ensemble: str = "nvt",
+    ) -> Iterator[Frame]:
+        """Integrate; yield a frame at each sample time.
+
+        Arguments, frames and their ``log`` are those of
+        :meth:`glasslib.engines.lammps.Lammps.run`. ``"nvt"`` is ``ConstantVolume`` with the
+        MTTK thermostat (Martyna, Tuckerman, Tobias and Klein 1996), ``"nve"`` without.
+        """
+        import hoomd
+
+        start, stop, steps, samples, dt = base.check_run(
+            frame, system, kT=kT, duration=duration, sample_times=sample_times, dt=dt,
+            ensemble=ensemble,
+        )  # fmt: skip
+        velocity = frame.particles.velocity
+        if velocity is None or not np.any(velocity):
+            velocity = base.thermal_velocities(
+                frame.particles.N, start, np.random.default_rng(seed), dimensions=system.dimensions
+            )
+        sim, forces, thermo = self._simulation(frame, system, velocity=velocity, seed=seed)
+        thermostat = None
+        if ensemble == "nvt":
+            temperature = (
+                hoomd.variant.Ramp(start, stop, 0, steps) if start != stop else float(start)
+            )
+            thermostat = hoomd.md.methods.thermostats.MTTK(
+                kT=temperature, tau=system.thermostat_time
+            )
+        method = hoomd.md.methods.ConstantVolume(filter=hoomd.filter.All(), thermostat=thermostat)
+        sim.operations.integrator = hoomd.md.Integrator(dt=dt, methods=[method], forces=forces)
+        self._advance(sim, 0)
+        base.check_overlap(thermo.potential_energy, frame)
+        done = 0
+        for target in samples:
+            self._advance(sim, int(target) - done)
+            done = int(target)
+            yield self._frame(sim, thermo, frame, time=done * dt, system=system)
+        self._advance(sim, steps - done)
+
+    def minimize(
+        self,
+        frame: Frame,
+        system: System,
+        *,
+        force_tolerance: float = 1e-6,
+        relax_box: bool = False,
+        max_steps: int = 200_000,
+    ) -> Frame:
+        """The frame at the nearest energy minimum (FIRE; Bitzek et al. 2006).
+
+        As :meth:`glasslib.engines.lammps.Lammps.minimize`.
+        """
+        base.check_force_tolerance(force_tolerance)
+        frames.check(frame, system=system)
+
+        def at_fixed_box(start: Frame) -> Frame:
+            return self._fire(start, system, force_tolerance, max_steps)
+
+        return base.relax_box(at_fixed_box, frame) if relax_box else at_fixed_box(frame)
+
+    def evaluate(self, frame: Frame, system: System) -> Frame:
+        """Energies, forces and pressure of a frame as it is.
+
+        As :meth:`glasslib.engines.lammps.Lammps.evaluate`.
+        """
+        import hoomd
+
+        frames.check(frame, system=system)
+        sim, forces, thermo = self._simulation(frame, system, velocity=None)
+        sim.operations.integrator = hoomd.md.Integrator(
+            dt=system.dt,
+            methods=[hoomd.md.methods.ConstantVolume(filter=hoomd.filter.All())],
+            forces=forces,
+        )
+        self._advance(sim, 0)
+        return self._evaluated(sim, forces, thermo, frame, system)
+
+    # ------------------------------------------------------------------------------- internals
+
+    def _simulation(
+        self, frame: Frame, system: System, *, velocity: np.ndarray | None, seed: int = 0
+    ):
+        """A simulation holding ``frame``, the forces of ``system`` and a thermodynamic compute."""
+        import hoomd
+
+        device = {
+            "auto": hoomd.device.auto_select,
+            "cpu": hoomd.device.CPU,
+            "gpu": hoomd.device.GPU,
+        }[self.device](notice_level=1)
+        sim = hoomd.Simulation(device=device, seed=seed % 65536)
+        copy = frames.copy(frame, log={})
+        typeid = [system.types.index(frame.particles.types[t]) for t in frame.particles.typeid]
+        copy.particles.types = list(system.types)
+        copy.particles.typeid = np.array(typeid, dtype=np.uint32)
+        copy.particles.mass = np.ones(copy.particles.N, dtype=np.float32)
+        copy.particles.velocity = np.zeros((copy.particles.N, 3), dtype=np.float32)
+        snapshot = hoomd.Snapshot.from_gsd_frame(copy, device.communicator)
+        if velocity is not None:  # double precision, as drawn
+            snapshot.particles.velocity[:] = velocity
+        sim.create_state_from_snapshot(snapshot)
+        sim.always_compute_pressure = True
+        thermo = hoomd.md.compute.ThermodynamicQuantities(filter=hoomd.filter.All())
+        sim.operations.computes.append(thermo)
+        return sim, _forces(system, copy.particles.N), thermo
+
+    @staticmethod
+    def _advance(sim, steps: int) -> None:
+        try:
+            sim.run(steps)
+        except Exception as error:
+            raise base.EngineError(
+                f"HOOMD-blue stopped: {str(error).strip().splitlines()[-1]}. If particles left the "
+                "box, lower dt or start from a minimised frame."
+            ) from error
+
+    def _fire(self, frame: Frame, system: System, tolerance: float, max_steps: int) -> Frame:
+        import hoomd
+
+        sim, forces, thermo = self._simulation(frame, system, velocity=None)
+        # FIRE itself may not stop before our own criterion, the largest force component, is met
+        fire = hoomd.md.minimize.FIRE(
+            dt=system.dt,
+            force_tol=1e-16,
+            angmom_tol=1e-16,
+            energy_tol=1e-16,
+            methods=[hoomd.md.methods.ConstantVolume(filter=hoomd.filter.All())],
+            forces=forces,
+        )
+        sim.operations.integrator = fire
+        self._advance(sim, 0)
+        done = 0
+        while _largest(forces) > tolerance and done < max_steps and not fire.converged:
+            self._advance(sim, _CHUNK)
+            done += _CHUNK
+        return self._evaluated(sim, forces, thermo, frame, system, at_rest=True)
+
+    @staticmethod
+    def _frame(sim, thermo, like: Frame, *, time: float, system: System) -> Frame:
+        snapshot = sim.state.get_snapshot()
+        new = frames.copy(like, log={})
+        n = like.particles.N
+        velocity = np.array(snapshot.particles.velocity)
+        new.particles.position = np.array(snapshot.particles.position, dtype=np.float32)
+        new.particles.image = np.array(snapshot.particles.image, dtype=np.int32)
+        new.particles.velocity = velocity.astype(np.float32)
+        new.log = {
+            "time": np.array([time]),
+            "kT": np.array([base.kinetic_temperature(velocity, dimensions=system.dimensions)]),
+            "potential_energy": np.array([thermo.potential_energy / n]),
+            "kinetic_energy": np.array([thermo.kinetic_energy / n]),
+            "pressure": np.array([thermo.pressure]),
+        }
+        return frames.check(new, where=f"HOOMD-blue frame at t = {time:g}")
+
+    @staticmethod
+    def _evaluated(
+        sim, forces: list, thermo, like: Frame, system: System, *, at_rest: bool = False
+    ) -> Frame:
+        snapshot = sim.state.get_snapshot()
+        n = like.particles.N
+        new = frames.copy(like, log={})
+        new.particles.position = np.array(snapshot.particles.position, dtype=np.float32)
+        new.particles.image = np.array(snapshot.particles.image, dtype=np.int32)
+        new.particles.velocity = None
+        force = sum(f.forces for f in forces)
+        energy = sum(f.energies for f in forces)
+        pressure = float(thermo.pressure)
+        if at_rest:  # FIRE leaves small velocities behind
+            pressure -= 2 * thermo.kinetic_energy / (system.dimensions * frames.volume(new))
+        new.log = {
+            "particles/energy": np.array(energy),
+            "particles/force": np.array(force),
+            "potential_energy": np.array([float(np.sum(energy)) / n]),
+            "pressure": np.array([pressure]),
+            "max_force": np.array([np.abs(force).max()]),
+        }
+        return frames.check(new, where="HOOMD-blue frame")
+
+
+def _forces(system: System, n: int) -> list:
+    """One pair force for each kind of truncation that the system uses."""
+    import hoomd
+
+    neighbours = (
+        hoomd.md.nlist.Tree(buffer=0.3) if n < TREE_BELOW else hoomd.md.nlist.Cell(buffer=0.3)
+    )
+    forces = []
+    for kind in sorted({p.truncation for p in system.pairs.values()}):
+        if kind == "force_shift":
+            force = hoomd.md.pair.ForceShiftedLJ(nlist=neighbours)
+        else:
+            mode = "shift" if kind == "shift" else "none"
+            force = hoomd.md.pair.LJ(nlist=neighbours, mode=mode)
+        for i, a in enumerate(system.types):
+            for b in system.types[i:]:
+                p = system.pair(a, b)
+                force.params[a, b] = {"epsilon": p.epsilon, "sigma": p.sigma}
+                force.r_cut[a, b] = p.r_cut if p.truncation == kind else 0.0
+        forces.append(force)
+    return forces
+
+
+def _largest(forces: list) -> float:
+    return float(np.abs(sum(f.forces for f in forces)).max())

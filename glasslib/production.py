@@ -1,0 +1,89 @@
+"""Long productions: many resumable jobs over the cores, one progress bar with the time left."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One resumable run that writes one or more datasets of :mod:`glasslib.simulate`.
+
+    Attributes
+    ----------
+    make : callable
+        Takes no arguments; runs (or resumes) and writes. Must be picklable by joblib.
+    writes : tuple of (path, configurations, cost)
+        What it writes: file, number of configurations, and what one of them costs in any
+        unit (e.g. particle steps); used for the bar and to start the longest job first.
+    """
+
+    make: Callable[[], object]
+    writes: tuple[tuple[Path, int, float], ...]
+
+    @property
+    def cost(self) -> float:
+        """Cost of the whole job."""
+        return sum(n * cost for _, n, cost in self.writes)
+
+    def done(self) -> float:
+        """Cost of the configurations that are finished on disk."""
+        return sum(finished(path, n) * cost for path, n, cost in self.writes)
+
+
+def finished(path: str | os.PathLike, n: int) -> int:
+    """How many of the ``n`` configurations of a dataset are on disk."""
+    path = Path(path)
+    if path.exists():
+        return n
+    parts = Path(f"{path}.parts")
+    return min(n, len(list(parts.glob("[0-9]*.gsd")))) if parts.is_dir() else 0
+
+
+def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None:
+    """Run the jobs that are not finished, the longest first, in ``n_jobs`` processes.
+
+    A killed production resumes where it stood when it is called again. A job that fails
+    stops the others after their configuration under way, and its error is raised.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Processes; -1 takes all cores. Each runs single-threaded.
+    poll : float
+        Seconds between looks at the disk for the progress bar.
+    """
+    from joblib.externals.loky import get_reusable_executor
+    from tqdm.auto import tqdm
+
+    todo = sorted((j for j in jobs if j.done() < j.cost), key=lambda j: j.done() - j.cost)
+    total = sum(j.cost for j in jobs)
+    if not todo:
+        print(f"All {len(jobs)} runs are finished; nothing to do.")
+        return
+    workers = (os.cpu_count() or 1) if n_jobs < 1 else n_jobs
+    executor = get_reusable_executor(
+        max_workers=min(workers, len(todo)), env={"OMP_NUM_THREADS": "1"}
+    )
+    futures = [executor.submit(j.make) for j in todo]
+    start = sum(j.done() for j in jobs)
+    with tqdm(total=100.0, initial=100 * start / total, unit="%", desc="production",
+              bar_format="{desc} {percentage:5.1f} % |{bar}| {elapsed} gone, {remaining} left",
+              ) as bar:  # fmt: skip
+        try:
+            while not all(f.done() for f in futures):
+                time.sleep(poll)
+                bar.update(100 * sum(j.done() for j in jobs) / total - bar.n)
+                for f in futures:
+                    if f.done():
+                        f.result()
+            for f in futures:
+                f.result()
+            bar.update(100.0 - bar.n)
+        except BaseException:
+            executor.shutdown(wait=False, kill_workers=True)
+            raise
