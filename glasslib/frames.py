@@ -376,13 +376,50 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 def write(path: str | os.PathLike, frames: Frame | Iterable[Frame]) -> Path:
-    """Write one frame or many to a GSD file, atomically; returns the path."""
+    """Write one frame or many to a GSD file, atomically; returns the path.
+
+    Frames that all have the same ``configuration.step`` are numbered 0, 1, ….
+
+    Raises
+    ------
+    FrameError
+        Where the file cannot be written, or a frame lacks a log entry that the first one has.
+    """
     frames = [frames] if isinstance(frames, Frame) else list(frames)
     if not frames:
         raise FrameError(f"nothing to write to {path}: the list of frames is empty.")
     with atomic(path) as temporary, gsd.hoomd.open(temporary, "w") as file:
-        file.extend(frames)
+        file.extend(_like_the_first(frames, path))
     return Path(path)
+
+
+def _like_the_first(frames: list[Frame], path: str | os.PathLike) -> Iterator[Frame]:
+    """The frames, such that reading gives them back.
+
+    GSD takes from the first frame whatever a later one does not hold, labels and velocities
+    too, and drops last frames that hold nothing new.
+    """
+    first = frames[0]
+    number = len({f.configuration.step or 0 for f in frames}) == 1
+    for k, frame in enumerate(frames):
+        lacking = sorted(set(first.log) - set(frame.log))
+        if lacking:
+            raise FrameError(
+                f"cannot write {path}: frame {k} lacks log entries that frame 0 has "
+                f"({', '.join(lacking)}), and would be read with those. Give every frame the same "
+                "entries or write two files."
+            )
+        if k and number:
+            frame = copy(frame)
+            frame.configuration.step = k
+        for name, kind in (("velocity", np.float32), ("image", np.int32)):
+            if (
+                getattr(first.particles, name) is not None
+                and getattr(frame.particles, name) is None
+            ):
+                frame = copy(frame)
+                setattr(frame.particles, name, np.zeros((frame.particles.N, 3), kind))
+        yield frame
 
 
 def read(path: str | os.PathLike, **options: object) -> list[Frame]:

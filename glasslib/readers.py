@@ -219,6 +219,8 @@ def _snapshots(path: Path) -> Iterator[dict]:
                     )
                 else:
                     raise ValueError
+            except FrameError:
+                raise
             except (ValueError, IndexError):
                 raise FrameError(
                     f"{where}: line {at + 1} of {path.name} is not what a LAMMPS dump has there; "

@@ -295,7 +295,7 @@ def isoconfigurational(
         frames.check(c, system=system, where=f"configuration {i}")
         configurations[i] = frames.wrapped(c)
     base.check_run(
-        configurations[0], system, kT=kT, duration=times.max(initial=system.dt),
+        configurations[0], system, kT=kT, duration=times[np.isfinite(times)].max(initial=system.dt),
         sample_times=times, dt=None, ensemble=ensemble,
     )  # fmt: skip
     protocol = {

@@ -1,0 +1,300 @@
+"""The LAMMPS engine against slow sums, conservation laws and symmetries."""
+
+import numpy as np
+import pytest
+from oracles import MIXED_2D, MIXED_3D, pair_sum, same
+
+from glasslib import engines, frames, simulate, systems
+from glasslib.engines import base
+
+SYSTEMS = {
+    s.name: s for s in (*map(systems.get, systems.available()), MIXED_2D, MIXED_3D) if not s.hard
+}
+SOFT_3D = systems.get("kob-andersen-force-shifted")
+
+
+@pytest.fixture(scope="module")
+def lammps():
+    return engines.choose(SOFT_3D, "lammps")
+
+
+def start(name_or_system, *, n=None, seed=0, noise=0.05):
+    """A shaken lattice of a small system."""
+    system = SYSTEMS.get(name_or_system, name_or_system)
+    d = system.dimensions
+    frame = simulate.lattice(system, n=n or (64 if d == 2 else 216), seed=seed)
+    rng = np.random.default_rng(seed)
+    shake = rng.normal(scale=noise, size=(frame.particles.N, 3)) * (np.arange(3) < d)
+    return frames.build(
+        frame.particles.position + shake, frame.configuration.box, frame.particles.typeid,
+        dimensions=d,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def liquids():
+    """Small equilibrated liquids with velocities, 2D and 3D."""
+    made = {}
+    for system, n in ((systems.get("bihani-2d"), 64), (SOFT_3D, 216)):
+        made[system.dimensions] = simulate.liquid(
+            system, kT=1.0, n=n, melt_time=3, duration=6, seed=3, engine="lammps"
+        )
+    return made
+
+
+def last(run):
+    return list(run)[-1]
+
+
+# ------------------------------------------------------------------------- energies and forces
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_energies_forces_and_pressure_against_a_slow_sum(lammps, name):
+    system = SYSTEMS[name]
+    frame = start(name)
+    fast, slow = lammps.evaluate(frame, system).log, pair_sum(frame, system)
+    scale = np.abs(slow["particles/force"]).max()
+    np.testing.assert_allclose(
+        fast["particles/energy"], slow["particles/energy"], rtol=1e-9, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        fast["particles/force"], slow["particles/force"], rtol=0, atol=1e-11 * scale
+    )
+    np.testing.assert_allclose(fast["pressure"], slow["pressure"], rtol=1e-9)
+    assert fast["potential_energy"][0] == pytest.approx(slow["particles/energy"].mean())
+    assert fast["max_force"][0] == np.abs(fast["particles/force"]).max()
+    if system.dimensions == 2:
+        assert not fast["particles/force"][:, 2].any()
+
+
+@pytest.mark.parametrize("name", ["mixed-2d", "mixed-3d"])
+def test_tilted_box(lammps, name):
+    system = SYSTEMS[name]
+    frame = start(name)
+    box = np.array(frame.configuration.box)
+    box[3:] = [0.2, 0, 0] if system.dimensions == 2 else [0.2, -0.1, 0.15]
+    tilted = base.scaled(frame, 1.05)  # so that the narrowest width still holds two cut-offs
+    tilted.configuration.box[3:] = box[3:]
+    tilted = frames.wrapped(tilted)
+    fast, slow = lammps.evaluate(tilted, system).log, pair_sum(tilted, system)
+    np.testing.assert_allclose(fast["particles/energy"], slow["particles/energy"], rtol=1e-7)
+    np.testing.assert_allclose(fast["pressure"], slow["pressure"], rtol=1e-7)
+    moved = last(lammps.run(tilted, system, kT=0.5, duration=0.05, ensemble="nve"))
+    np.testing.assert_array_equal(moved.configuration.box, tilted.configuration.box)
+
+
+def test_one_lattice_in_two_boxes(lammps):
+    """A square box and the same sheared by one whole edge hold the same periodic structure."""
+    square = start("bihani-2d")
+    sheared = frames.copy(square)
+    sheared.configuration.box[3] = 1.0
+    sheared = frames.wrapped(sheared)
+    system = SYSTEMS["bihani-2d"].with_(
+        pairs={k: p for k, p in systems.get("wahnstrom").pairs.items()}
+    )
+    a, b = (lammps.evaluate(f, system).log for f in (square, sheared))
+    np.testing.assert_allclose(a["particles/energy"], b["particles/energy"], rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(a["pressure"], b["pressure"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mixed-2d", "kob-andersen"])
+def test_invariances(lammps, name):
+    system = SYSTEMS[name]
+    d = system.dimensions
+    frame = start(name)
+    rng = np.random.default_rng(5)
+    reference = lammps.evaluate(frame, system).log
+    x, t, box = frame.particles.position, frame.particles.typeid, frame.configuration.box
+    axes = np.arange(3) < d
+
+    def compare(position, typeid=t, order=slice(None)):
+        log = lammps.evaluate(frames.build(position, box, typeid, dimensions=d), system).log
+        for key in ("particles/energy", "particles/force"):
+            size = np.abs(reference[key]).max()
+            # single-precision positions limit this, not the sum
+            np.testing.assert_allclose(log[key], reference[key][order], atol=2e-4 * size)
+        np.testing.assert_allclose(log["pressure"], reference["pressure"], rtol=1e-4)
+
+    compare(x + rng.uniform(-5, 5, 3) * axes)
+    compare(x + rng.integers(-2, 3, x.shape) * box[:3])
+    order = rng.permutation(len(x))
+    compare(x[order], t[order], order)
+
+
+def test_types_may_be_listed_in_another_order(lammps):
+    system = SYSTEMS["kob-andersen"]
+    frame = start("kob-andersen")
+    other = frames.copy(frame)
+    other.particles.types = ["B", "A"]
+    other.particles.typeid = 1 - frame.particles.typeid
+    a, b = (lammps.evaluate(f, system).log["particles/energy"] for f in (frame, other))
+    np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+# ------------------------------------------------------------------------------------ dynamics
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_nve_keeps_energy_and_momentum(lammps, liquids, d):
+    system = SYSTEMS["bihani-2d"].with_(pairs=SOFT_3D.pairs) if d == 2 else SOFT_3D
+    frame = liquids[d]
+    times = np.linspace(0, 5, 11)
+    run = list(
+        lammps.run(frame, system, kT=1.0, duration=5, sample_times=times, dt=0.002, ensemble="nve")
+    )
+    total = np.array([f.log["potential_energy"] + f.log["kinetic_energy"] for f in run]).ravel()
+    assert np.ptp(total) < 2e-3
+    np.testing.assert_allclose([f.log["time"][0] for f in run], times)
+    for f in run:
+        assert np.abs(f.particles.velocity.sum(axis=0)).max() < 1e-3
+        kinetic = 0.5 * np.sum(f.particles.velocity.astype(float) ** 2) / f.particles.N
+        assert f.log["kinetic_energy"][0] == pytest.approx(kinetic, rel=1e-5)
+        assert f.log["potential_energy"][0] == pytest.approx(
+            lammps.evaluate(f, system).log["potential_energy"][0], abs=1e-4
+        )
+        if d == 2:
+            assert not f.particles.position[:, 2].any()
+            assert not f.particles.velocity[:, 2].any()
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_nvt_mean_temperature(lammps, liquids, d):
+    system = SYSTEMS["bihani-2d"] if d == 2 else SOFT_3D
+    run = lammps.run(liquids[d], system, kT=1.0, duration=30, sample_times=np.arange(3, 30.1, 0.3))
+    assert np.mean([f.log["kT"][0] for f in run]) == pytest.approx(1.0, abs=0.04)
+
+
+def test_ramp_follows_the_line(lammps, liquids):
+    times = np.arange(0.5, 20.1, 0.5)
+    run = lammps.run(liquids[3], SOFT_3D, kT=(1.0, 0.5), duration=20, sample_times=times)
+    measured = np.array([f.log["kT"][0] for f in run])
+    asked = 1.0 - 0.5 * times / 20
+    assert np.mean(measured - asked) == pytest.approx(0, abs=0.03)
+    slope, _ = np.polyfit(times, measured, 1)
+    assert slope == pytest.approx(-0.025, abs=0.006)
+
+
+def test_sampling_does_not_change_the_run(lammps, liquids):
+    once = last(lammps.run(liquids[2], SYSTEMS["bihani-2d"], kT=(1.0, 0.8), duration=3))
+    often = last(
+        lammps.run(
+            liquids[2], SYSTEMS["bihani-2d"], kT=(1.0, 0.8), duration=3,
+            sample_times=np.arange(0, 3.1, 0.3),
+        )
+    )  # fmt: skip
+    same(once, often)
+
+
+def test_seeds(lammps):
+    system = SYSTEMS["kob-andersen"]
+    frame = lammps.minimize(start(system.name), system, force_tolerance=1.0)
+
+    def run(**options):
+        return last(lammps.run(frame, system, kT=0.8, duration=0.2, **options))
+
+    same(run(seed=1), run(seed=1))
+    assert np.abs(run(seed=1).particles.position - run(seed=2).particles.position).max() > 0.01
+    drawn = next(
+        lammps.run(frame, system, kT=0.8, duration=0.2, sample_times=[0], ensemble="nve", seed=1)
+    )
+    assert drawn.log["kT"][0] == pytest.approx(0.8, rel=1e-6)
+    given = frames.copy(frame)
+    given.particles.velocity = drawn.particles.velocity
+    first, second = (
+        next(lammps.run(given, system, kT=3.0, duration=0.2, sample_times=[0], seed=seed))
+        for seed in (1, 2)
+    )
+    same(first, second)
+    np.testing.assert_allclose(first.particles.velocity, given.particles.velocity, atol=1e-6)
+
+
+def test_thermal_velocities():
+    rng = np.random.default_rng(0)
+    for d in (2, 3):
+        v = base.thermal_velocities(5000, 0.7, rng, dimensions=d)
+        assert base.kinetic_temperature(v, dimensions=d) == pytest.approx(0.7)
+        np.testing.assert_allclose(v.sum(axis=0), 0, atol=1e-9)
+        assert v[:, :d].std() == pytest.approx(0.7**0.5, rel=0.02)
+        assert not v[:, d:].any()
+        # fourth moment of a Gaussian
+        assert np.mean(v[:, 0] ** 4) / np.mean(v[:, 0] ** 2) ** 2 == pytest.approx(3, rel=0.1)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_images_count_every_crossing(lammps, liquids, d):
+    """A liquid in uniform motion through several boxes, from images far from 0."""
+    system = SYSTEMS["bihani-2d"] if d == 2 else SOFT_3D
+    frame = frames.copy(liquids[d])
+    edge = float(frame.configuration.box[0])
+    drift = np.array([5.0, -3.0, 0.0])
+    frame.particles.velocity = (frame.particles.velocity + drift).astype(np.float32)
+    frame.particles.image = np.zeros((frame.particles.N, 3), dtype=np.int32)
+    frame.particles.image[0, :2] = [5000, -700]  # beyond what LAMMPS can count
+    times = np.arange(0.3, 6.1, 0.3)
+    run = list(lammps.run(frame, system, kT=1.0, duration=6, sample_times=times, ensemble="nve"))
+    assert 3 * edge < 5.0 * 6
+    before = frames.unwrapped(frame)
+    for f, t in zip(run, times):
+        now = frames.unwrapped(f)
+        np.testing.assert_allclose(
+            (now - frames.unwrapped(frame)).mean(axis=0), drift * t, atol=0.01
+        )
+        assert np.abs(now - before - drift * 0.3).max() < edge / 3
+        assert np.abs(f.particles.position[:, :d]).max() <= edge / 2 * (1 + 1e-6)
+        before = now
+
+
+# ---------------------------------------------------------------------------------- minimising
+
+
+@pytest.mark.parametrize("name", ["bihani-2d", "mixed-2d", "kob-andersen", "wahnstrom", "mixed-3d"])
+def test_minimum_has_no_force(lammps, name):
+    system = SYSTEMS[name]
+    frame = start(name)
+    energy = lammps.evaluate(frame, system).log["potential_energy"][0]
+    found = lammps.minimize(frame, system, force_tolerance=1e-5)
+    assert found.log["max_force"][0] < 1e-5
+    assert found.log["potential_energy"][0] < energy
+    slow = pair_sum(found, system)
+    assert np.abs(slow["particles/force"]).max() < 5e-3  # positions are in single precision
+    np.testing.assert_array_equal(found.configuration.box, frame.configuration.box)
+    again = lammps.minimize(found, system, force_tolerance=1e-5)
+    assert np.abs(again.particles.position - found.particles.position).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["bihani-2d", "kob-andersen"])
+def test_relaxed_box_has_no_pressure(lammps, name):
+    system = SYSTEMS[name]
+    found = lammps.minimize(start(name), system, relax_box=True, force_tolerance=1e-5)
+    slow = pair_sum(found, system)
+    assert abs(found.log["pressure"][0]) < 2e-4
+    assert abs(slow["pressure"]) < 1e-3
+    assert found.log["max_force"][0] < 1e-5
+    edges = found.configuration.box[: system.dimensions]
+    np.testing.assert_array_equal(edges, edges[0])
+
+
+def test_overlapping_particles_are_pushed_apart_not_away(lammps):
+    system = SYSTEMS["bihani-2d"]
+    rng = np.random.default_rng(0)
+    edge = system.box_length(64)
+    frame = frames.build(
+        rng.uniform(-edge / 2, edge / 2, (64, 2)), edge, np.arange(64) % 2, dimensions=2
+    )
+    found = lammps.minimize(frame, system, force_tolerance=1e-4)
+    assert found.log["max_force"][0] < 1e-4
+    assert found.log["potential_energy"][0] < -2
+
+
+def test_minimum_keeps_images(lammps):
+    system = SYSTEMS["bihani-2d"]
+    frame = start(system.name)
+    frame.particles.image = np.full((64, 3), [3, -2, 0], dtype=np.int32)
+    found = lammps.minimize(frame, system, force_tolerance=1e-3)
+    assert np.abs(frames.unwrapped(found) - frames.unwrapped(frame)).max() < 2
+
+
+def test_provenance(lammps):
+    assert lammps.provenance()["engine"] == "lammps"
+    assert lammps.provenance()["version"].isdigit()

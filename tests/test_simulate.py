@@ -1,0 +1,289 @@
+"""Protocols: resuming, killing, replicas, and what they record."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from oracles import refuses, same
+
+from glasslib import engines, frames, simulate, systems
+from glasslib.engines import base
+
+SYSTEM = systems.get("bihani-2d")
+TEMPERATURES = (1.0, 0.8, 0.6, 0.4)
+COOL = {"temperatures": TEMPERATURES, "steps_per_ramp": 150, "engine": "lammps"}
+ISO = {"kT": 0.5, "sample_times": [0.03, 0.3, 0.6], "ensemble": "nve", "engine": "lammps"}
+
+
+class Stop(Exception):
+    """Ends a protocol from its progress callback."""
+
+
+@pytest.fixture(scope="module")
+def liquid():
+    return simulate.liquid(
+        SYSTEM, kT=1.0, n=40, melt_time=2, duration=3, seed=1, density=1.0, engine="lammps"
+    )
+
+
+@pytest.fixture(scope="module")
+def cooled(liquid):
+    """An uninterrupted cooling, in memory."""
+    return simulate.cool(liquid, SYSTEM, **COOL)
+
+
+def stop_after(k):
+    def progress(done, _all):
+        if done == k:
+            raise Stop
+
+    return progress
+
+
+# --------------------------------------------------------------------------------------- liquids
+
+
+def test_lattice():
+    for name in systems.available():
+        s = systems.get(name)
+        if s.hard:
+            continue
+        f = frames.check(simulate.lattice(s, n=300, seed=3), system=s)
+        assert tuple(np.bincount(f.particles.typeid)) == s.counts(300)
+        assert 300 / frames.volume(f) == pytest.approx(s.density, rel=1e-5)
+        same(f, simulate.lattice(s, n=300, seed=3))
+        other = simulate.lattice(s, n=300, seed=4)
+        assert not np.array_equal(f.particles.position, other.particles.position)
+
+
+def test_liquid_is_reproducible(liquid):
+    again = simulate.liquid(
+        SYSTEM, kT=1.0, n=40, melt_time=2, duration=3, seed=1, density=1.0, engine="lammps"
+    )
+    same(liquid, again)
+    assert 40 / frames.volume(liquid) == pytest.approx(1.0, rel=1e-5)
+    assert liquid.log["kT"][0] == pytest.approx(1.0, abs=0.5)
+
+
+# --------------------------------------------------------------------------------------- cooling
+
+
+def test_cooling_records_what_it_did(liquid, cooled):
+    assert [f.log["kT"][0] for f in cooled] == list(TEMPERATURES)
+    for f in cooled:
+        assert f.log["cooling_rate"][0] == pytest.approx(0.2 / (150 * SYSTEM.dt))
+        assert f.log["density"][0] == pytest.approx(40 / frames.volume(f))
+        assert f.log["max_force"][0] < 1e-5
+        assert abs(f.log["pressure"][0]) < 1e-2
+        assert "particles/thermal_velocity" not in f.log
+        assert f.particles.velocity is None
+        made = simulate.provenance(f)
+        assert made["engine"] == "lammps"
+        assert made["protocol"] == "cool"
+        assert made["system"] == "bihani-2d"
+        assert f.log["potential_energy"][0] < f.log["thermal_potential_energy"][0]
+        quench = simulate._thermal  # the stored thermal frame leads to the same minimum
+        f.log["particles/thermal_velocity"] = np.zeros((40, 3), dtype=np.float32)
+        again = simulate.inherent_structure(quench(f), SYSTEM, relax_box=True, engine="lammps")
+        del f.log["particles/thermal_velocity"]
+        assert again.log["potential_energy"][0] == f.log["potential_energy"][0]
+    np.testing.assert_array_equal(
+        cooled[0].log["particles/thermal_position"], liquid.particles.position
+    )
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_resumed_cooling_is_the_uninterrupted_one(tmp_path, liquid, cooled, k):
+    path = tmp_path / "run.gsd"
+    with pytest.raises(Stop):
+        simulate.cool(liquid, SYSTEM, path=path, progress=stop_after(k), **COOL)
+    assert not path.exists()
+    assert len(list(Path(f"{path}.parts").glob("*.gsd"))) == k
+    (Path(f"{path}.parts") / f".{k:04d}.gsd.x1y2z3.gsd").write_bytes(b"half-written")
+    seen = []
+    resumed = simulate.cool(
+        liquid, SYSTEM, path=path, progress=lambda done, n: seen.append((done, n)), **COOL
+    )
+    assert seen == [(i, 4) for i in (1, 2, 3, 4)]
+    assert list(tmp_path.iterdir()) == [path]
+    for a, b, c in zip(cooled, resumed, frames.read(path), strict=True):
+        same(a, b)
+        same(a, c)
+
+
+def test_finished_cooling_is_read_not_made(tmp_path, monkeypatch, liquid, cooled):
+    path = frames.write(tmp_path / "run.gsd", cooled)
+    left = Path(f"{path}.parts")  # killed between writing the file and removing the parts
+    frames.write(left / "0000.gsd", cooled[0])
+    monkeypatch.setattr(engines.choose(SYSTEM, "lammps").__class__, "minimize", None)
+    for a, b in zip(cooled, simulate.cool(liquid, SYSTEM, path=path, **COOL), strict=True):
+        same(a, b)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_cooling_is_not_resumed(tmp_path, liquid, cooled, finished):
+    path = tmp_path / "run.gsd"
+    if finished:
+        frames.write(path, cooled)
+    else:
+        frames.write(tmp_path / "run.gsd.parts" / "0000.gsd", cooled[0])
+
+    def call(frame=liquid, system=SYSTEM, **changes):
+        return lambda: simulate.cool(frame, system, path=path, **{**COOL, **changes})
+
+    refuses(call(steps_per_ramp=151), "run.gsd", "steps_per_ramp", "150", "151", "move it away")
+    refuses(call(temperatures=(1.1, 0.8, 0.6, 0.4)), "kT", "1.1")
+    refuses(call(temperatures=(1.0, 0.7, 0.6, 0.4)), "cooling_rate" if not finished else "rate")
+    refuses(call(system=SYSTEM.with_(dt=0.002)), "dt")
+    refuses(call(system=SYSTEM.with_(name="another")), "system", "another")
+    moved = frames.copy(liquid)
+    moved.particles.position[:, 0] += 0.01
+    refuses(call(moved), "other positions")
+    if finished:
+        refuses(call(temperatures=(1.0, 0.8)), "4 configurations", "2")
+        foreign = frames.copy(cooled[0], log={})
+        frames.write(path, [foreign] * 4)
+        refuses(call(), "protocol")
+
+
+KILLED = """
+import sys
+from glasslib import frames, simulate, systems
+liquid = frames.read(sys.argv[1])[0]
+simulate.cool(liquid, systems.get("bihani-2d"), path=sys.argv[2], engine="lammps",
+              temperatures=(1.0, 0.9, 0.8, 0.7, 0.6, 0.5), steps_per_ramp=3000)
+"""
+
+
+def test_sigkill_loses_at_most_the_configuration_under_way(tmp_path, liquid):
+    path = tmp_path / "run.gsd"
+    parts = tmp_path / "run.gsd.parts"
+    start = frames.write(tmp_path / "liquid.gsd", liquid)
+    command = [sys.executable, "-c", KILLED, str(start), str(path)]
+    finished = 0
+    for delay in (0.0, 0.05):  # just after a configuration; in the middle of the next
+        process = subprocess.Popen(command)
+        deadline = time.monotonic() + 60
+        while len(done(parts)) <= finished and process.poll() is None:
+            assert time.monotonic() < deadline, "no configuration in a minute"
+            time.sleep(0.002)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not path.exists()
+        here = done(parts)
+        assert len(here) > finished  # what was finished is still there
+        finished = len(here)
+        for k, part in enumerate(here):
+            assert part.name == f"{k:04d}.gsd"
+            (frame,) = frames.read(part)
+            assert frame.log["kT"][0] == pytest.approx(1.0 - 0.1 * k)
+    times = {p: p.stat().st_mtime_ns for p in done(parts)}
+    options = {
+        "temperatures": (1.0, 0.9, 0.8, 0.7, 0.6, 0.5), "steps_per_ramp": 3000, "engine": "lammps",
+    }  # fmt: skip
+
+    def untouched(k, _n):
+        assert all(p.stat().st_mtime_ns == t for p, t in times.items() if p.exists())
+
+    resumed = simulate.cool(liquid, SYSTEM, path=path, progress=untouched, **options)
+    for a, b in zip(simulate.cool(liquid, SYSTEM, **options), resumed, strict=True):
+        same(a, b)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["liquid.gsd", "run.gsd"]
+
+
+def done(parts):
+    return sorted(p for p in parts.glob("*.gsd") if not p.name.startswith("."))
+
+
+# ------------------------------------------------------------------------ isoconfigurational runs
+
+
+@pytest.fixture(scope="module")
+def iso(cooled):
+    return simulate.isoconfigurational(cooled[2:], SYSTEM, n_replicas=3, seed=7, **ISO)
+
+
+def test_propensity_is_the_mean_distance_over_draws(cooled, iso):
+    engine = engines.choose(SYSTEM, "lammps")
+    start = cooled[3]
+    distance = []
+    for m in range(3):
+        rng = np.random.default_rng(np.random.SeedSequence((7, 1, m)))
+        hot = frames.copy(start, log={})
+        hot.particles.velocity = base.thermal_velocities(40, 0.5, rng, dimensions=2)
+        run = engine.run(
+            hot, SYSTEM, kT=0.5, duration=0.6, sample_times=ISO["sample_times"], ensemble="nve"
+        )
+        r = [np.linalg.norm(frames.unwrapped(f) - frames.unwrapped(start), axis=1) for f in run]
+        distance.append(np.transpose(r))
+    distance = np.array(distance)  # (replica, particle, time)
+    log = iso[1].log
+    np.testing.assert_allclose(log["particles/propensity"], distance.mean(axis=0), rtol=1e-5)
+    variance = ((distance - distance.mean(axis=0)) ** 2).sum(axis=0) / 2
+    np.testing.assert_allclose(log["particles/propensity_variance"], variance, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(
+        log["particles/squared_displacement"], (distance**2).mean(axis=0), rtol=1e-5
+    )
+    np.testing.assert_allclose(log["particles/replica_distance"], distance[:, :, -1].T, rtol=1e-5)
+    np.testing.assert_array_equal(log["times"], ISO["sample_times"])
+    # early on particles fly freely: <|Δr|²> = d kT t², up to forces of order t
+    early = log["particles/squared_displacement"][:, 0].mean() / (2 * 0.5 * 0.03**2)
+    assert early == pytest.approx(1, abs=0.25)
+
+
+def test_replicas_do_not_depend_on_their_number_or_the_cores(cooled, iso):
+    fewer = simulate.isoconfigurational(cooled[2:], SYSTEM, n_replicas=2, seed=7, n_jobs=2, **ISO)
+    for a, b in zip(iso, fewer, strict=True):
+        np.testing.assert_array_equal(
+            a.log["particles/replica_distance"][:, :2], b.log["particles/replica_distance"]
+        )
+    other = simulate.isoconfigurational(cooled[2:], SYSTEM, n_replicas=2, seed=8, **ISO)
+    assert np.abs(
+        other[0].log["particles/replica_distance"] - fewer[0].log["particles/replica_distance"]
+    ).max() > 1e-3  # fmt: skip
+    distance = iso[0].log["particles/replica_distance"]
+    assert np.abs(distance[:, 0] - distance[:, 1]).max() > 1e-3
+
+
+def test_wrapped_and_unwrapped_starts_move_alike(cooled, iso):
+    rng = np.random.default_rng(0)
+    moved = []
+    for f in cooled[2:]:
+        g = frames.copy(f)
+        image = rng.integers(-2, 3, (40, 3)) * [1, 1, 0]
+        shift = image @ frames.cell_matrix(f.configuration.box).T
+        g.particles.position = (f.particles.position + shift).astype(np.float32)
+        moved.append(g)
+    log = simulate.isoconfigurational(moved, SYSTEM, n_replicas=3, seed=7, **ISO)[1].log
+    for key in ("particles/propensity", "particles/squared_displacement"):
+        np.testing.assert_allclose(log[key], iso[1].log[key], atol=1e-4)
+
+
+def test_isoconfigurational_resumes_and_refuses_others(tmp_path, cooled, iso):
+    path = tmp_path / "iso.gsd"
+    options = {**ISO, "n_replicas": 3, "seed": 7, "path": path}
+    with pytest.raises(Stop):
+        simulate.isoconfigurational(cooled[2:], SYSTEM, progress=stop_after(1), **options)
+    for changes, word in (
+        ({"seed": 8}, "seed"), ({"kT": 0.6}, "run_kT"), ({"ensemble": "nvt"}, "ensemble"),
+        ({"n_replicas": 4}, "n_replicas"), ({"sample_times": [0.3, 0.6]}, "times"),
+    ):  # fmt: skip
+        refuses(
+            lambda c=changes: simulate.isoconfigurational(
+                cooled[2:], SYSTEM, **{**options, **c}
+            ),
+            word, "iso.gsd",
+        )  # fmt: skip
+    refuses(lambda: simulate.isoconfigurational(cooled[:2], SYSTEM, **options), "other positions")
+    made = simulate.isoconfigurational(cooled[2:], SYSTEM, **options)
+    for a, b in zip(iso, made, strict=True):
+        same(a, b)
+    assert list(tmp_path.iterdir()) == [path]
+    shutil.rmtree(tmp_path)
