@@ -1,0 +1,19 @@
+"""What learns: estimators with scikit-learn's manners, imported when first asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glasslib.models.graphsage import GraphSAGE as GraphSAGE
+
+_HOMES = {"GraphSAGE": "glasslib.models.graphsage"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,362 @@
+"""Correlations with honest intervals, what carries them, splits and permutations.
+
+Particles and clusters of one configuration are not independent samples. Give ``groups``, the
+configuration each sample comes from, and intervals come from resampling whole configurations.
+A pooled correlation may live entirely in differences *between* configurations (hot against cold);
+:func:`within_groups` takes those differences out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Method = Literal["pearson", "spearman"]
+METHODS: tuple[str, ...] = ("pearson", "spearman")
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A correlation coefficient and its bootstrap interval.
+
+    Attributes
+    ----------
+    r : float
+    low, high : float
+        Percentile interval at ``level``; NaN without bootstrap.
+    n, n_groups : int
+        Samples, and independent groups of them.
+    method : str
+    level : float
+    """
+
+    r: float
+    low: float
+    high: float
+    n: int
+    n_groups: int
+    method: str = "pearson"
+    level: float = 0.95
+
+    def __format__(self, spec: str) -> str:
+        """``f"{c:.2f}"`` gives ``0.75 [0.70, 0.79]``."""
+        return f"{self.r:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    def __str__(self) -> str:
+        return f"{self:.3f}"
+
+
+def _samples(
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray | None, method: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Checked float arrays, and groups numbered 0, 1, …"""
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"x and y have shapes {x.shape} and {y.shape}; expected both (n,).")
+    if len(x) < 3:
+        raise ValueError(f"{len(x)} samples; a correlation needs at least 3.")
+    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(y))):
+        bad = int(np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))[0])
+        raise ValueError(
+            f"sample {bad} is ({x[bad]}, {y[bad]}); expected finite numbers. Leave such samples "
+            "out knowingly, before scoring."
+        )
+    if groups is None:
+        return x, y, np.arange(len(x))
+    groups = np.asarray(groups)
+    if groups.shape != x.shape:
+        raise ValueError(f"groups has shape {groups.shape}; expected {x.shape}, one a sample.")
+    return x, y, np.unique(groups, return_inverse=True)[1]
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = x - x.mean(), y - y.mean()
+    scale = np.sqrt((x @ x) * (y @ y))
+    # What is left of a constant after its mean is taken is rounding, not signal.
+    return float(x @ y / scale) if scale > 1e-300 else float("nan")
+
+
+def _ranks(x: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    return rankdata(x)
+
+
+def _coefficient(x: np.ndarray, y: np.ndarray, method: str) -> float:
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return _pearson(x, y) if method == "pearson" else _pearson(_ranks(x), _ranks(y))
+
+
+def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    tail = 50 * (1 - level)
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _bootstrap_pearson(
+    x: np.ndarray, y: np.ndarray, group: np.ndarray, n_boot: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Pearson r of resampled groups, from the sums that each group contributes."""
+    x, y = x - x.mean(), y - y.mean()
+    m = group.max() + 1
+    terms = (np.ones_like(x), x, y, x * x, y * y, x * y)
+    sums = np.stack([np.bincount(group, t, minlength=m) for t in terms])
+    drawn = rng.multinomial(m, np.full(m, 1 / m), size=n_boot)
+    n, sx, sy, sxx, syy, sxy = (drawn @ sums.T).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (sxy - sx * sy / n) / np.sqrt((sxx - sx**2 / n) * (syy - sy**2 / n))
+
+
+def correlate(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    method: Method = "pearson",
+    groups: np.ndarray | None = None,
+    n_boot: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Correlation:
+    """Correlation of all samples together, with a bootstrap interval.
+
+    Parameters
+    ----------
+    x, y : (n,) float arrays
+    method : {"pearson", "spearman"}
+    groups : (n,) array, optional
+        Configuration of each sample; whole groups are resampled. Without it each sample counts as
+        independent.
+    n_boot : int
+        Resamplings; 0 for none.
+    level : float
+        Coverage of the percentile interval.
+    seed : int
+
+    Returns
+    -------
+    Correlation
+        NaN where ``x`` or ``y`` does not vary.
+
+    Examples
+    --------
+    >>> c = correlate([0, 1, 2, 3], [1, 3, 5, 7], n_boot=0)
+    >>> round(c.r, 6), c.n
+    (1.0, 4)
+    """
+    x, y, group = _samples(x, y, groups, method)
+    rng = np.random.default_rng(seed)
+    m = int(group.max()) + 1
+    if n_boot == 0:
+        low = high = float("nan")
+    elif method == "pearson":
+        low, high = _interval(_bootstrap_pearson(x, y, group, n_boot, rng), level)
+    else:
+        order = np.argsort(group, kind="stable")
+        members = np.split(order, np.cumsum(np.bincount(group))[:-1])
+        values = []
+        for _ in range(n_boot):
+            rows = np.concatenate([members[g] for g in rng.integers(m, size=m)])
+            values.append(_coefficient(x[rows], y[rows], method))
+        low, high = _interval(np.array(values), level)
+    return Correlation(_coefficient(x, y, method), low, high, len(x), m, method, level)
+
+
+def per_group(
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, method: Method = "pearson"
+) -> np.ndarray:
+    """Correlation in each configuration by itself.
+
+    Returns
+    -------
+    (n_groups,) float64 array
+        In the sorted order of the groups; NaN for a group of fewer than 3 samples or without
+        variation.
+    """
+    x, y, group = _samples(x, y, groups, method)
+    order = np.argsort(group, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(group))[:-1])
+    return np.array([_coefficient(x[m], y[m], method) if len(m) > 2 else np.nan for m in members])
+
+
+def _demeaned(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    count = np.bincount(group)
+    return values - (np.bincount(group, values) / count)[group]
+
+
+def within_groups(
+    x: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    *,
+    method: Method = "pearson",
+    n_boot: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Correlation:
+    """Correlation that is left when the differences between configurations are taken out.
+
+    Each sample is measured from the mean of its configuration (for Spearman, its rank *within*
+    the configuration from the mean rank); then all are pooled. A relation that only says "hot
+    configurations are faster" vanishes here.
+
+    Parameters and result are those of :func:`correlate`, ``groups`` being required. Groups of one
+    sample contribute nothing.
+    """
+    x, y, group = _samples(x, y, groups, method)
+    if method == "spearman":
+        x, y = x.copy(), y.copy()
+        for g in range(group.max() + 1):
+            inside = group == g
+            x[inside], y[inside] = _ranks(x[inside]), _ranks(y[inside])
+    dx, dy = _demeaned(x, group), _demeaned(y, group)
+    # What demeaning leaves of a constant is rounding, not signal.
+    dx[np.abs(dx) < 1e-12 * np.abs(x).max()] = 0.0
+    dy[np.abs(dy) < 1e-12 * np.abs(y).max()] = 0.0
+    found = correlate(dx, dy, groups=group, n_boot=n_boot, level=level, seed=seed)
+    return Correlation(found.r, found.low, found.high, len(x), found.n_groups, method, level)
+
+
+def between_groups(
+    x: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    *,
+    method: Method = "pearson",
+    n_boot: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Correlation:
+    """Correlation of the means of the configurations: the part :func:`within_groups` leaves out."""
+    x, y, group = _samples(x, y, groups, method)
+    count = np.bincount(group)
+    means = [np.bincount(group, v) / count for v in (x, y)]
+    return correlate(*means, method=method, n_boot=n_boot, level=level, seed=seed)
+
+
+def partial_correlation(
+    x: np.ndarray,
+    y: np.ndarray,
+    controls: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    n_boot: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Correlation:
+    """Pearson correlation of what a linear fit on ``controls`` leaves of x and of y.
+
+    Parameters
+    ----------
+    x, y : (n,) float arrays
+    controls : (n,) or (n, m) float array
+        Cluster size or temperature, say; a constant is always included.
+    groups, n_boot, level, seed
+        As for :func:`correlate`. The fit is made once, not for each resampling.
+    """
+    x, y, group = _samples(x, y, groups, "pearson")
+    controls = np.asarray(controls, dtype=np.float64).reshape(len(controls), -1)
+    if len(controls) != len(x) or not np.all(np.isfinite(controls)):
+        raise ValueError(
+            f"controls have shape {controls.shape}; expected ({len(x)}, m) finite numbers."
+        )
+    design = np.column_stack([np.ones(len(x)), controls - controls.mean(axis=0)])
+    left = [v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, y)]
+    for residual, v in zip(left, (x, y), strict=True):
+        if np.abs(residual).max() <= 1e-10 * np.abs(v).max():
+            residual[:] = 0.0
+    return correlate(*left, groups=group, n_boot=n_boot, level=level, seed=seed)
+
+
+def permutation_pvalue(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    method: Method = "pearson",
+    groups: np.ndarray | None = None,
+    n_perm: int = 9999,
+    seed: int = 0,
+) -> float:
+    """How often shuffled samples correlate at least as strongly, two-sided.
+
+    Parameters
+    ----------
+    x, y : (n,) float arrays
+    method : {"pearson", "spearman"}
+    groups : (n,) array, optional
+        Shuffle only within these, so that differences between configurations stay in the null
+        hypothesis.
+    n_perm : int
+    seed : int
+
+    Returns
+    -------
+    float
+        (1 + shuffles with \\|r\\| ≥ observed) / (1 + n_perm), never 0.
+    """
+    x, y, group = _samples(x, y, groups, method)
+    if groups is None:
+        group = np.zeros(len(x), dtype=np.int64)
+    if method == "spearman":
+        x, y = _ranks(x), _ranks(y)
+    observed = abs(_coefficient(x, y, "pearson"))
+    if not np.isfinite(observed):
+        raise ValueError("x or y does not vary; there is no correlation to test.")
+    rng = np.random.default_rng(seed)
+    order = np.argsort(group, kind="stable")
+    x, y, group = x[order] - x.mean(), y[order] - y.mean(), group[order]
+    scale = np.sqrt((x @ x) * (y @ y))
+    reached = 0
+    for _ in range(n_perm):
+        # Groups are contiguous: sorting random numbers within each shuffles within it.
+        shuffled = y[np.lexsort((rng.random(len(y)), group))]
+        reached += abs(x @ shuffled) / scale >= observed - 1e-12
+    return (1 + int(reached)) / (1 + n_perm)
+
+
+def split_by_configuration(
+    n: int, fractions: Sequence[float] = (0.8, 0.2), *, seed: int = 0
+) -> tuple[np.ndarray, ...]:
+    """Deal n configurations at random into disjoint sets.
+
+    Whole configurations, since particles of one configuration are not independent.
+
+    Parameters
+    ----------
+    n : int
+    fractions : sequence of float
+        Sizes as fractions of n, together at most 1; each set gets at least one configuration.
+    seed : int
+
+    Returns
+    -------
+    tuple of (n_k,) int64 arrays
+        Sorted indices.
+
+    Examples
+    --------
+    >>> [len(s) for s in split_by_configuration(160, (0.8, 0.2), seed=0)]
+    [128, 32]
+    """
+    fractions = np.asarray(fractions, dtype=np.float64)
+    if fractions.ndim != 1 or np.any(fractions <= 0) or fractions.sum() > 1 + 1e-9:
+        raise ValueError(
+            f"fractions are {fractions.tolist()}; expected positive numbers of sum 1 or less."
+        )
+    if n < len(fractions):
+        raise ValueError(f"{n} configurations cannot be dealt into {len(fractions)} sets.")
+    edges = np.rint(np.cumsum(fractions) * n).astype(np.int64)
+    k = len(fractions)
+    for i in range(k):
+        least = (edges[i - 1] if i else 0) + 1
+        edges[i] = min(max(edges[i], least), n - (k - 1 - i))
+    order = np.random.default_rng(seed).permutation(n)
+    return tuple(np.sort(part) for part in np.split(order[: edges[-1]], edges[:-1]))

@@ -1,0 +1,155 @@
+"""Correlations against scipy, coverage of the intervals, and what within_groups removes."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from glasslib import scores
+
+
+def pooled_only(seed=0, groups=40, per=25):
+    """x and y differ between groups together and inside them independently."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(groups), per)
+    level = rng.normal(size=groups)[group]
+    x = 3 * level + rng.normal(size=len(group))
+    y = 3 * level + rng.normal(size=len(group))
+    return x, y, group
+
+
+@pytest.mark.parametrize(
+    ("method", "reference"), [("pearson", stats.pearsonr), ("spearman", stats.spearmanr)]
+)
+def test_coefficients_are_scipys(method, reference):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 20, 200).astype(float)
+    y = np.exp(0.1 * x) + rng.normal(size=200)
+    found = scores.correlate(x, y, method=method, n_boot=200)
+    assert found.r == pytest.approx(reference(x, y).statistic, abs=1e-12)
+    assert found.low < found.r < found.high
+
+
+def test_bootstrap_by_sums_is_bootstrap_by_resampling():
+    x, y, group = pooled_only(1, groups=12, per=8)
+    fast = scores.correlate(x, y, groups=group, n_boot=4000, seed=0)
+    rng, slow = np.random.default_rng(1), []
+    for _ in range(4000):
+        rows = np.concatenate([np.flatnonzero(group == g) for g in rng.integers(12, size=12)])
+        slow.append(stats.pearsonr(x[rows], y[rows]).statistic)
+    low, high = np.percentile(slow, [2.5, 97.5])
+    assert fast.low == pytest.approx(low, abs=0.02)
+    assert fast.high == pytest.approx(high, abs=0.01)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    rng, inside, rho = np.random.default_rng(0), 0, 0.5
+    for k in range(200):
+        x, e = rng.normal(size=(2, 100))
+        found = scores.correlate(x, rho * x + np.sqrt(1 - rho**2) * e, n_boot=300, seed=k)
+        inside += found.low < rho < found.high
+    assert 0.88 < inside / 200 < 0.99
+
+
+def test_groups_widen_the_interval():
+    x, y, group = pooled_only()
+    alone = scores.correlate(x, y)
+    grouped = scores.correlate(x, y, groups=group)
+    assert alone.r == grouped.r
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+    assert (alone.n_groups, grouped.n_groups) == (1000, 40)
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_within_and_between_take_a_pooled_correlation_apart(method):
+    x, y, group = pooled_only()
+    assert scores.correlate(x, y, groups=group, method=method).r > 0.8
+    assert scores.between_groups(x, y, group, method=method).r > 0.9
+    within = scores.within_groups(x, y, group, method=method)
+    assert abs(within.r) < 0.1
+    assert within.low < 0 < within.high
+
+
+def test_within_groups_keeps_what_happens_inside():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(30), 20)
+    x = rng.normal(size=600)
+    y = x + 100.0 * group
+    assert scores.correlate(x, y, groups=group).r < 0.2
+    assert scores.within_groups(x, y, group).r == pytest.approx(1.0)
+    assert scores.per_group(x, y, group) == pytest.approx(np.ones(30))
+
+
+def test_per_group_marks_groups_without_a_correlation():
+    x, y, group = [1, 2, 3, 4, 5, 6, 6, 6], [1, 2, 3, 1, 2, 1, 2, 3], [0, 0, 0, 1, 1, 2, 2, 2]
+    found = scores.per_group(x, y, group)
+    assert found[0] == pytest.approx(1.0)
+    assert np.all(np.isnan(found[1:]))
+
+
+def test_partial_correlation_removes_a_common_cause():
+    rng = np.random.default_rng(0)
+    cause = rng.normal(size=500)
+    x, y = cause + 0.3 * rng.normal(size=(2, 500))
+    assert scores.correlate(x, y).r > 0.8
+    assert abs(scores.partial_correlation(x, y, cause).r) < 0.1
+    rxy, rxc, ryc = (np.corrcoef(a, b)[0, 1] for a, b in ((x, y), (x, cause), (y, cause)))
+    formula = (rxy - rxc * ryc) / np.sqrt((1 - rxc**2) * (1 - ryc**2))
+    assert scores.partial_correlation(x, y, cause).r == pytest.approx(formula, abs=1e-10)
+
+
+def test_permutation_pvalue():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 60))
+    assert scores.permutation_pvalue(x, x + noise, n_perm=999) == 0.001
+    against = stats.pearsonr(x, noise).pvalue
+    assert scores.permutation_pvalue(x, noise, n_perm=4999) == pytest.approx(against, abs=0.03)
+
+
+def test_permutation_within_groups_ignores_differences_between_them():
+    x, y, group = pooled_only()
+    assert scores.permutation_pvalue(x, y, n_perm=199) == 0.005
+    assert scores.permutation_pvalue(x, y, groups=group, n_perm=199) > 0.02
+
+
+def test_constant_input_has_no_correlation():
+    assert np.isnan(scores.correlate([1, 1, 1, 1], [1, 2, 3, 4]).r)
+    assert np.isnan(scores.within_groups([0.1, 0.1, 0.7, 0.7], [1, 2, 3, 4], [0, 0, 1, 1]).r)
+    with pytest.raises(ValueError, match="does not vary"):
+        scores.permutation_pvalue([1, 1, 1], [1, 2, 3])
+
+
+def test_same_seed_same_interval():
+    x, y, group = pooled_only()
+    a, b = (scores.correlate(x, y, groups=group, seed=3) for _ in range(2))
+    assert a == b
+    assert str(a).count("0.") == 3
+
+
+def test_split_by_configuration():
+    train, test = scores.split_by_configuration(160, seed=4)
+    assert (len(train), len(test)) == (128, 32)
+    assert set(train) | set(test) == set(range(160))
+    again, _ = scores.split_by_configuration(160, seed=4)
+    np.testing.assert_array_equal(train, again)
+    a, b, c = scores.split_by_configuration(3, (0.9, 0.05, 0.05))
+    assert len(a) == len(b) == len(c) == 1
+    part = scores.split_by_configuration(10, (0.3, 0.2))
+    assert [len(p) for p in part] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: scores.correlate([1, 2], [1, 2]), "at least 3"),
+        (lambda: scores.correlate([1, 2, 3], [1, 2]), "expected both"),
+        (lambda: scores.correlate([1, 2, np.nan], [1, 2, 3]), "sample 2"),
+        (lambda: scores.correlate([1, 2, 3], [1, 2, 3], method="kendall"), "expected one of"),
+        (lambda: scores.correlate([1, 2, 3], [1, 2, 3], groups=[0, 1]), "one a sample"),
+        (lambda: scores.partial_correlation([1, 2, 3], [1, 2, 3], [1, 2]), "controls have shape"),
+        (lambda: scores.split_by_configuration(10, (0.9, 0.3)), "sum 1 or less"),
+        (lambda: scores.split_by_configuration(1), "cannot be dealt"),
+    ],
+)
+def test_bad_input_says_what_to_do(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
