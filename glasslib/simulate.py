@@ -277,7 +277,7 @@ def isoconfigurational(
     -------
     list of gsd.hoomd.Frame
         The configurations with ``log``: ``times`` (n_times,), ``particles/propensity``,
-        ``particles/propensity_variance`` (over replicas, unbiased) and
+        ``particles/propensity_variance`` (over replicas, unbiased; 0 for a single one) and
         ``particles/squared_displacement``, each (N, n_times), and
         ``particles/replica_distance`` (N, n_replicas) at the last time.
     """
@@ -303,6 +303,12 @@ def isoconfigurational(
         "ensemble": ensemble, "seed": int(seed), "n_replicas": int(n_replicas),
     }  # fmt: skip
 
+    # entries of every configuration: a GSD file lends those of its first frame to the others
+    kept = set.intersection(
+        {"kT", "cooling_rate", "potential_energy", "density", "particles/energy"},
+        *(set(c.log) for c in configurations),
+    )
+
     def one(c: int, _: Frame | None) -> Frame:
         start = frames.copy(configurations[c])
         jobs = [
@@ -316,11 +322,7 @@ def isoconfigurational(
             distances = Parallel(n_jobs=n_jobs)(delayed(_replica)(*job) for job in jobs)
         r = np.stack(distances)  # (replica, particle, time)
         variance = r.var(axis=0, ddof=1) if n_replicas > 1 else np.zeros(r.shape[1:])
-        keep = {
-            k: v
-            for k, v in start.log.items()
-            if k in ("kT", "cooling_rate", "potential_energy", "density", "particles/energy")
-        }
+        keep = {k: v for k, v in start.log.items() if k in kept}
         new = frames.copy(start, log=keep)
         new.particles.velocity = None
         new.log.update(

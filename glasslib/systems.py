@@ -109,7 +109,7 @@ class System:
         Number of particles the chapter uses.
     density : float or None
         Number density ρσ_AA^d of soft systems.
-    packing_fraction : tuple of float
+    packing_fractions : tuple of float
         State points of hard systems, deepest first; empty for soft ones.
     temperatures : tuple of float
         State points k_BT/ε_AA of soft systems, deepest first.
@@ -159,10 +159,14 @@ class System:
     def counts(self, n: int | None = None) -> tuple[int, ...]:
         """Particles per species for ``n`` in all; the last species takes the rounding."""
         n = self.n if n is None else n
-        if n < len(self.types):
-            raise ValueError(f"n is {n}; expected at least one particle of each of {self.types}.")
         head = [int(round(n * c)) for c in self.composition[:-1]]
-        return (*head, n - sum(head))
+        counts = (*head, n - sum(head))
+        if min(counts) < 1:
+            raise ValueError(
+                f"n is {n}, which makes {counts} of {', '.join(self.types)}; expected at least one "
+                "particle of each."
+            )
+        return counts
 
     def box_length(
         self, n: int | None = None, *, density: float | None = None, eta: float | None = None
@@ -173,15 +177,20 @@ class System:
         system's own when none is given).
         """
         n = self.n if n is None else n
+        counts = self.counts(n)
         if self.hard:
             eta = self.packing_fractions[0] if eta is None else eta
+            if not 0 < eta < 1:
+                raise ValueError(f"eta is {eta}; expected a packing fraction between 0 and 1.")
             unit = np.pi / 4 if self.dimensions == 2 else np.pi / 6
             volume = sum(
                 c * unit * self.diameters[t] ** self.dimensions
-                for c, t in zip(self.counts(n), self.types, strict=True)
+                for c, t in zip(counts, self.types, strict=True)
             )
             return float((volume / eta) ** (1 / self.dimensions))
         rho = self.density if density is None else density
+        if not np.isfinite(rho) or rho <= 0:
+            raise ValueError(f"density is {rho}; expected a positive number density.")
         return float((n / rho) ** (1 / self.dimensions))
 
     def pair(self, a: str, b: str) -> LennardJones:

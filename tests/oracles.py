@@ -44,19 +44,20 @@ def pair_sum(frame: frames.Frame, system: System) -> dict[str, np.ndarray]:
     kind = [frame.particles.types[t] for t in frame.particles.typeid]
     energy, force, virial = np.zeros(n), np.zeros((n, 3)), 0.0
     for i in range(n):
-        for j in range(i):
-            pair = system.pair(kind[i], kind[j])
-            apart = x[i] - x[j] + images
-            r = np.linalg.norm(apart, axis=1)
-            near = r < pair.r_cut
-            if not near.any():
+        for other in system.types:
+            j = np.array([k for k in range(i) if kind[k] == other], dtype=int)
+            if len(j) == 0:
                 continue
-            e = pair.energy(r[near]).sum()
-            f = pair.force(r[near])[:, None] * apart[near] / r[near, None]
-            energy[[i, j]] += e / 2
-            force[i] += f.sum(axis=0)
-            force[j] -= f.sum(axis=0)
-            virial += np.sum(f * apart[near])
+            pair = system.pair(kind[i], other)
+            apart = x[i] - x[j, None] + images  # (j, image, 3)
+            r = np.linalg.norm(apart, axis=2)
+            e = pair.energy(r).sum(axis=1)
+            f = (pair.force(r) / r)[:, :, None] * apart
+            energy[i] += e.sum() / 2
+            energy[j] += e / 2
+            force[i] += f.sum(axis=(0, 1))
+            force[j] -= f.sum(axis=1)
+            virial += np.sum(f * apart)
     return {
         "particles/energy": energy,
         "particles/force": force,

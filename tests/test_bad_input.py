@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from oracles import refuses
 
-from glasslib import engines, frames, simulate, systems
+from glasslib import book, engines, frames, simulate, systems
 from glasslib.systems import LennardJones
 
 SYSTEM = systems.get("bihani-2d")
@@ -315,8 +315,17 @@ def test_unknown_names():
     refuses(lambda: SYSTEM.pair("A", "C"), "'C'", "A-A, A-B, B-B")
     refuses(lambda: systems.get("hard-disks").pair("A", "A"), "hard cores only")
     refuses(lambda: LennardJones(1, 1, 2.5, "smooth"), "'smooth'", "cut, shift, force_shift")
+    for rho in (-1.0, 0, np.nan):
+        refuses(lambda r=rho: SYSTEM.box_length(density=r), f"density is {rho}", "positive")
+    for eta in (-0.1, 0, 1.2, np.nan):
+        refuses(lambda e=eta: systems.get("hard-disks").box_length(eta=e), f"eta is {eta}")
     for bad in ((0, 1, 2.5), (1, -1, 2.5), (1, 1, np.nan)):
         refuses(lambda b=bad: LennardJones(*b), "positive finite")
+
+
+def test_unknown_preset():
+    refuses(lambda: book.check_preset("papr"), "'papr'", "smoke, book, paper")
+    refuses(lambda: book.setup("0-start/units", "big"), "'big'", "expected one of")
 
 
 def test_engine_not_installed(monkeypatch):
@@ -372,7 +381,13 @@ def test_a_run_that_blows_up(lammps, frame):
 
 
 def test_too_few_particles():
-    refuses(lambda: simulate.lattice(SYSTEM, n=1), "n is 1", "at least one particle of each")
+    for name in ("bihani-2d", "kob-andersen"):
+        for n in (-3, 0, 1, 2):
+            if (name, n) != ("bihani-2d", 2):
+                refuses(
+                    lambda s=name, n=n: simulate.lattice(systems.get(s), n=n), f"n is {n}",
+                    "at least one particle of each",
+                )  # fmt: skip
     refuses(
         lambda: simulate.liquid(SYSTEM, kT=1.0, n=10, engine="lammps"), "twice the cut-off",
         "more particles",

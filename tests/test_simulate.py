@@ -1,6 +1,5 @@
 """Protocols: resuming, killing, replicas, and what they record."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -169,9 +168,9 @@ def test_sigkill_loses_at_most_the_configuration_under_way(tmp_path, liquid):
     finished = 0
     for delay in (0.0, 0.05):  # just after a configuration; in the middle of the next
         process = subprocess.Popen(command)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while len(done(parts)) <= finished and process.poll() is None:
-            assert time.monotonic() < deadline, "no configuration in a minute"
+            assert time.monotonic() < deadline, "no configuration in five minutes"
             time.sleep(0.002)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
@@ -286,4 +285,12 @@ def test_isoconfigurational_resumes_and_refuses_others(tmp_path, cooled, iso):
     for a, b in zip(iso, made, strict=True):
         same(a, b)
     assert list(tmp_path.iterdir()) == [path]
-    shutil.rmtree(tmp_path)
+
+
+def test_configurations_with_other_labels_can_share_a_file(tmp_path, cooled):
+    plain = frames.copy(cooled[3], log={"kT": np.array([0.4])})
+    options = {**ISO, "n_replicas": 1, "path": tmp_path / "iso.gsd"}
+    simulate.isoconfigurational([cooled[2], plain], SYSTEM, **options)
+    a, b = frames.read(tmp_path / "iso.gsd")
+    assert (a.log["kT"][0], b.log["kT"][0]) == (0.6, 0.4)
+    assert "density" not in a.log

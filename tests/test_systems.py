@@ -78,6 +78,7 @@ def test_every_system_is_consistent(name):
             )
             assert occupied / volume == pytest.approx(eta)
     else:
+        assert list(s.temperatures) == sorted(s.temperatures)
         assert s.n / s.box_length() ** s.dimensions == pytest.approx(s.density)
         assert s.box_length() > 2 * s.r_cut
         assert s.dt > 0
