@@ -322,6 +322,34 @@ def permutation_pvalue(
     return (1 + int(reached)) / (1 + n_perm)
 
 
+def mean_interval(
+    values: np.ndarray, *, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over independent runs, with the interval of Student's t.
+
+    Parameters
+    ----------
+    values : (n_runs, ...) float array
+        One row an independent run (melt, seed, configuration).
+    level : float
+
+    Returns
+    -------
+    mean, low, high : (...) float64 arrays
+        ``low`` and ``high`` are NaN for a single run: one run has no spread.
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim < 1 or len(values) == 0:
+        raise ValueError(f"values has shape {values.shape}; expected (n_runs, ...), n_runs > 0.")
+    n, mean = len(values), values.mean(axis=0)
+    if n == 1:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    half = t.ppf((1 + level) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return mean, mean - half, mean + half
+
+
 def split_by_configuration(
     n: int, fractions: Sequence[float] = (0.8, 0.2), *, seed: int = 0
 ) -> tuple[np.ndarray, ...]:
