@@ -240,6 +240,8 @@ def snapshot(
 
     extent = float(box[1]) if flat else float(max(box[:3]))
     nominal = extent / (height - _MARGIN["t"] - _MARGIN["b"])  # data units a pixel
+    if not flat:
+        nominal *= 2.2  # a scene seen from its default camera fills about half of its frame
     for name, idx, marker, k in parts:
         if not len(idx):
             continue

@@ -1,0 +1,54 @@
+"""Every page of the table of contents, run by papermill at preset smoke."""
+
+import nbformat
+import pytest
+
+from glasslib import book, running
+
+PAGES = running.pages()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_keeps_to_the_template(page):
+    _, path = running.find_page(page)
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    declared = running.parameters(path)
+    assert declared["preset"].default == "book"
+    assert declared["preset"].type == "str"
+    assert declared["seed"].type == "int"
+    assert notebook.metadata["kernelspec"]["name"] == "python3"
+    assert notebook.cells[0].source.startswith("# ")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs, "pages are committed without outputs"
+            assert cell.execution_count is None
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    for part in ("Time on a laptop", "**Questions.**", "**Objectives.**", "**You need.**"):
+        assert part in text
+    assert "## What to change" in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_runs_at_smoke(page):
+    run = running.run_page(page, preset="smoke", timeout=120)
+    assert run.results["page"] == page
+    assert run.results["preset"] == "smoke"
+    assert run.results["parameters"]["preset"] == "smoke"
+    assert run.results["packages"]["numpy"]
+    for entry in run.results["records"]:
+        assert entry["verdict"] in book.VERDICTS
+        assert isinstance(entry["here"], float)
+    _, path = running.find_page(page)
+    if "book.record(" in path.read_text(encoding="utf-8"):
+        assert run.results["records"], "the page records numbers, and none arrived"
+
+
+def test_every_notebook_is_in_the_book():
+    folder = book.root() / "notebooks"
+    there = {
+        p.relative_to(folder).with_suffix("").as_posix()
+        for p in folder.glob("*/*.ipynb")
+        if not p.name.startswith(".")
+    }
+    assert there == set(PAGES)

@@ -1,0 +1,110 @@
+"""Figures: scale, types, groups, refusals, and what the renderer emits."""
+
+import gsd.hoomd
+import numpy as np
+import pytest
+
+from glasslib import plots
+
+
+def frame(n=30, box=(6, 6, 0, 0, 0, 0)):
+    rng = np.random.default_rng(0)
+    made = gsd.hoomd.Frame()
+    made.configuration.box = box
+    made.particles.N = n
+    made.particles.types = ["A", "B"]
+    made.particles.typeid = np.arange(n) % 2
+    made.particles.position = rng.uniform(-3, 3, (n, 3)) * (1, 1, box[2] > 0)
+    return made
+
+
+def test_disks_have_their_diameter_in_axis_units():
+    fig = plots.snapshot(frame(), diameter={"A": 1.0, "B": 0.88})
+    a, b, outline = fig.data
+    assert set(a.marker.size) == {1.0}
+    assert set(b.marker.size) == {0.88}
+    assert a.marker.sizemode == "diameter"
+    # marker.size / sizeref is in pixels: a disk of diameter L is as high as the plot
+    inner = fig.layout.height - 48 - 56
+    assert 6 / a.marker.sizeref == pytest.approx(inner)
+    assert fig.layout.yaxis.scaleanchor == "x"
+    assert outline.mode == "lines"
+    assert fig.layout.meta["glasslib"] == "to-scale"
+
+
+def test_floats_get_one_colour_bar_shared_by_types():
+    values = np.linspace(-1, 2, 30)
+    fig = plots.snapshot(frame(), color=values, label="energy / ε")
+    a, b, _ = fig.data
+    assert (a.marker.cmin, a.marker.cmax) == (b.marker.cmin, b.marker.cmax) == (-1, 2)
+    assert [a.marker.showscale, b.marker.showscale] == [True, False]
+    assert b.marker.line.width > a.marker.line.width
+    assert sum(len(t.x) for t in fig.data[:2]) == 30
+
+
+def test_groups_and_noise():
+    fig = plots.snapshot(frame(), color=np.arange(30) % 4 - 1)
+    assert [t.name for t in fig.data[:4]] == ["noise", "0", "1", "2"]
+    assert "rgba" in fig.data[0].marker.color
+    many = plots.snapshot(frame(), color=np.arange(30))
+    assert len({t.marker.color for t in many.data[:-1]}) == 30
+    assert many.layout.showlegend is False
+
+
+def test_three_dimensions_use_webgl():
+    fig = plots.snapshot(frame(box=(6, 6, 6, 0, 0, 0)))
+    assert {t.type for t in fig.data} == {"scatter3d"}
+    assert fig.layout.scene.aspectmode == "data"
+    assert len(fig.data[-1].x) == 36  # twelve edges, each two ends and a gap
+
+
+def test_tilted_box_outline():
+    fig = plots.snapshot(frame(box=(6, 4, 0, 0.5, 0, 0)))
+    assert list(fig.data[-1].x) == pytest.approx([-4, 2, 4, -2, -4])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"color": np.ones(29)}, r"color has shape \(29,\); expected \(30,\)"),
+        ({"color": np.full(30, np.nan)}, "color is nan for particle 0"),
+        ({"diameter": {"A": 1.0}}, "diameter lacks type 'B'"),
+        ({"diameter": np.ones(3)}, r"diameter has shape \(3,\)"),
+    ],
+)
+def test_snapshot_refuses(options, message):
+    with pytest.raises(ValueError, match=message):
+        plots.snapshot(frame(), **options)
+
+
+def test_empty_frame():
+    with pytest.raises(ValueError, match="frame has no particles"):
+        plots.snapshot(frame(n=0))
+
+
+def test_no_tex_in_labels():
+    with pytest.raises(ValueError, match="holds TeX"):
+        plots.figure(x="$r$")
+
+
+def test_renderer_emits_data_and_html_without_scripts_from_elsewhere():
+    fig = plots.add_curve(plots.figure(x="t"), np.arange(5.0), np.arange(5.0), name="a",
+                          low=np.arange(5) - 1, high=np.arange(5) + 1)  # fmt: skip
+    bundle = plots.BookRenderer().to_mimebundle(fig.to_dict())
+    assert set(bundle) == {"application/vnd.plotly.v1+json", "text/html"}
+    assert "http" not in bundle["text/html"]
+    assert len(bundle["text/html"]) < 50_000
+    assert len(bundle["application/vnd.plotly.v1+json"]["data"]) == 2
+
+
+def test_curve_lengths_are_checked():
+    with pytest.raises(ValueError, match="y has 2 values and x 3"):
+        plots.add_curve(plots.figure(), np.arange(3), np.arange(2), name="a")
+
+
+def test_colours_differ_for_colour_blind_eyes():
+    """Every pair of the palette differs in lightness or in the blue–yellow direction."""
+    rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in plots.PALETTE]) / 255
+    seen = np.c_[rgb @ (0.3, 0.59, 0.11), rgb @ (-0.5, -0.5, 1.0)]
+    gap = np.linalg.norm(seen[:, None] - seen, axis=-1) + np.eye(len(seen))
+    assert gap.min() > 0.05
