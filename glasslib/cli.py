@@ -167,8 +167,13 @@ def _data(a: argparse.Namespace) -> int:
         raise ValueError("no chapter given; expected a number such as 1: glasslib data 1")
     chapter = book.chapter_name(a.chapter)
     print(f"writing {book.data_root() / chapter}; stop it at any time, it resumes", flush=True)
-    run = running.run_page(f"{chapter}/simulation", preset="paper", timeout=None, live=True)
-    print(f"done in {run.seconds / 3600:.2f} h")
+    hours = 0.0
+    for leaf in ("simulation", "training"):  # trained models are data too
+        if (book.root() / "notebooks" / chapter / f"{leaf}.ipynb").is_file():
+            print(f"== {chapter}/{leaf}", flush=True)
+            run = running.run_page(f"{chapter}/{leaf}", preset="paper", timeout=None, live=True)
+            hours += run.seconds / 3600
+    print(f"done in {hours:.2f} h")
     if book.data_root() == book.root() / "data":
         reporting.data_readme()
     return 0

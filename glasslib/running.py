@@ -667,12 +667,11 @@ def _execute(
 
     def fail(error: str, source: str = "", index: int = -1) -> _CellFailed:
         if index < 0 and target.is_file():
-            # papermill marks the cell it was busy with
-            cells = nbformat.read(target, as_version=4).cells
-            for i, cell in enumerate(cells):
-                status = cell.metadata.get("papermill", {}).get("status")
-                if cell.cell_type == "code" and status in ("running", "failed"):
+            # the last cell that was started; papermill has closed its books on all of them
+            for i, cell in enumerate(nbformat.read(target, as_version=4).cells):
+                if cell.metadata.get("papermill", {}).get("start_time"):
                     index, source = i, cell.source
+            index -= 1 if values and index > 0 else 0
         return _CellFailed(page, cell=index + 1, source=source, error=error)
 
     for attempt in (1, 2):
