@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import importlib.util
 
 from glasslib.engines.base import Engine, EngineError
@@ -18,7 +20,17 @@ NAMES = ("hoomd", "lammps")
 
 def available() -> dict[str, bool]:
     """Which engines can run here, by name."""
-    return {name: importlib.util.find_spec(name) is not None for name in NAMES}
+    return {"hoomd": _hoomd_imports(), "lammps": importlib.util.find_spec("lammps") is not None}
+
+
+@functools.cache
+def _hoomd_imports() -> bool:
+    """HOOMD-blue is compiled for one Python and one CUDA: being there is not enough."""
+    try:
+        importlib.import_module("hoomd.md")
+    except ImportError:
+        return False
+    return True
 
 
 def choose(system: System, engine: str = "auto") -> Engine:

@@ -7,6 +7,7 @@ on LAMMPS.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,9 +17,12 @@ from glasslib.engines import base
 from glasslib.frames import Frame
 from glasslib.systems import System
 
-#: below this many particles a bounding-volume tree beats the cell list on a CPU
-TREE_BELOW = 2000
-_CHUNK = 500  # FIRE steps between looks at the largest force
+SKIN = 0.4  #: neighbour-list buffer where the box leaves room for it, σ_AA; speed only
+#: longest FIRE step in units of the system's time step, once no force exceeds CALM_FORCE
+FIRE_STEP, CALM_FORCE = 4.0, 1.0
+OVERLAP_FORCE = 1e4  #: above it particles are pushed apart first: FIRE throws them away
+_CHUNK = 50  # FIRE steps between looks at the largest force
+_PUSH, _PUSHES = 0.01, 2000  # farthest that an overlapping particle moves in a step, and steps
 
 
 class Hoomd:
@@ -85,10 +89,14 @@ class Hoomd:
         sim.operations.integrator = hoomd.md.Integrator(dt=dt, methods=[method], forces=forces)
         self._advance(sim, 0)
         base.check_overlap(thermo.potential_energy, frame)
+        sim.always_compute_pressure = False  # the virial costs a quarter of each step
         done = 0
         for target in samples:
             self._advance(sim, int(target) - done)
             done = int(target)
+            sim.always_compute_pressure = True
+            self._advance(sim, 0)
+            sim.always_compute_pressure = False
             yield self._frame(sim, thermo, frame, time=done * dt, system=system)
         self._advance(sim, steps - done)
 
@@ -138,13 +146,9 @@ class Hoomd:
         """A simulation holding ``frame``, the forces of ``system`` and a thermodynamic compute."""
         import hoomd
 
-        device = {
-            "auto": hoomd.device.auto_select,
-            "cpu": hoomd.device.CPU,
-            "gpu": hoomd.device.GPU,
-        }[self.device](notice_level=1)
+        device = self._device()
         sim = hoomd.Simulation(device=device, seed=seed % 65536)
-        copy = frames.copy(frame, log={})
+        copy = frames.copy(frames.wrapped(frame), log={})
         typeid = [system.types.index(frame.particles.types[t]) for t in frame.particles.typeid]
         copy.particles.types = list(system.types)
         copy.particles.typeid = np.array(typeid, dtype=np.uint32)
@@ -157,25 +161,70 @@ class Hoomd:
         sim.always_compute_pressure = True
         thermo = hoomd.md.compute.ThermodynamicQuantities(filter=hoomd.filter.All())
         sim.operations.computes.append(thermo)
-        return sim, _forces(system, copy.particles.N), thermo
+        return sim, _forces(system, frame), thermo
+
+    def _device(self):
+        import hoomd
+
+        if self.device == "cpu" or (
+            self.device == "auto" and not hoomd.device.GPU.get_available_devices()
+        ):
+            return hoomd.device.CPU(notice_level=1)
+        try:
+            return hoomd.device.GPU(notice_level=1)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise base.EngineError(
+                f"HOOMD-blue finds no GPU to run on ({reason}); use device='cpu', or install a "
+                "GPU build from conda-forge."
+            ) from error
 
     @staticmethod
     def _advance(sim, steps: int) -> None:
         try:
             sim.run(steps)
         except Exception as error:
+            reason = " ".join(str(error).split())
             raise base.EngineError(
-                f"HOOMD-blue stopped: {str(error).strip().splitlines()[-1]}. If particles left the "
-                "box, lower dt or start from a minimised frame."
+                f"HOOMD-blue stopped: {reason}. If particles left the box, lower dt or start from "
+                "a minimised frame."
             ) from error
 
     def _fire(self, frame: Frame, system: System, tolerance: float, max_steps: int) -> Frame:
+        """FIRE with small steps while forces are large, then with longer ones.
+
+        HOOMD-blue does not bound how far FIRE moves a particle. Should the longer steps diverge,
+        the small ones go on from where these began.
+        """
+        sim, forces, thermo = self._simulation(frame, system, velocity=None)
+        self._push_apart(sim, forces, system)
+        sim.always_compute_pressure = False
+        calm = max(tolerance, CALM_FORCE)
+        done = 0
+        for factor, goal in ((1.0, calm), (FIRE_STEP, tolerance), (1.0, tolerance)):
+            before = sim.state.get_snapshot()
+            before.particles.velocity[:] = 0.0
+            try:
+                done += self._fire_steps(sim, forces, factor * system.dt, goal, max_steps - done)
+                diverged = not _largest(forces) <= OVERLAP_FORCE
+            except base.EngineError:
+                if factor == 1.0:
+                    raise
+                diverged = True
+            if diverged and factor > 1.0:
+                sim.state.set_snapshot(before)
+        sim.always_compute_pressure = True
+        self._advance(sim, 0)
+        return self._evaluated(sim, forces, thermo, frame, system, at_rest=True)
+
+    def _fire_steps(self, sim, forces: list, dt: float, goal: float, max_steps: int) -> int:
+        """Steps that FIRE took until the largest force component was at most ``goal``."""
         import hoomd
 
-        sim, forces, thermo = self._simulation(frame, system, velocity=None)
-        # FIRE itself may not stop before our own criterion, the largest force component, is met
+        # FIRE itself may not stop before our own criterion is met
+        _detach(sim)
         fire = hoomd.md.minimize.FIRE(
-            dt=system.dt,
+            dt=dt,
             force_tol=1e-16,
             angmom_tol=1e-16,
             energy_tol=1e-16,
@@ -185,10 +234,33 @@ class Hoomd:
         sim.operations.integrator = fire
         self._advance(sim, 0)
         done = 0
-        while _largest(forces) > tolerance and done < max_steps and not fire.converged:
-            self._advance(sim, _CHUNK)
-            done += _CHUNK
-        return self._evaluated(sim, forces, thermo, frame, system, at_rest=True)
+        while goal < _largest(forces) and done < max_steps and not fire.converged:
+            steps = min(_CHUNK, max_steps - done)
+            self._advance(sim, steps)
+            done += steps
+        return done
+
+    def _push_apart(self, sim, forces: list, system: System) -> None:
+        """Move overlapping particles down their forces by small steps, until FIRE can take over."""
+        import hoomd
+
+        method = hoomd.md.methods.ConstantVolume(filter=hoomd.filter.All())
+        sim.operations.integrator = hoomd.md.Integrator(
+            dt=system.dt, methods=[method], forces=forces
+        )
+        self._advance(sim, 0)
+        base.check_coincident(float(sum(np.sum(f.energies) for f in forces)))
+        for _ in range(_PUSHES):
+            if _largest(forces) <= OVERLAP_FORCE:
+                break
+            force = sum(f.forces for f in forces)
+            size = np.linalg.norm(force, axis=1, keepdims=True)
+            snapshot = sim.state.get_snapshot()
+            # descent at unit friction, no farther than _PUSH
+            snapshot.particles.position[:] += force * _PUSH / np.maximum(size, OVERLAP_FORCE / 10)
+            snapshot.wrap()
+            sim.state.set_snapshot(snapshot)
+            self._advance(sim, 0)
 
     @staticmethod
     def _frame(sim, thermo, like: Frame, *, time: float, system: System) -> Frame:
@@ -233,17 +305,18 @@ class Hoomd:
         return frames.check(new, where="HOOMD-blue frame")
 
 
-def _forces(system: System, n: int) -> list:
+def _forces(system: System, frame: Frame) -> list:
     """One pair force for each kind of truncation that the system uses."""
     import hoomd
 
-    neighbours = (
-        hoomd.md.nlist.Tree(buffer=0.3) if n < TREE_BELOW else hoomd.md.nlist.Cell(buffer=0.3)
-    )
+    # HOOMD wants cut-off and buffer together within half the box
+    room = 0.499 * float(frames.heights(frame.configuration.box).min()) - system.r_cut
+    neighbours = hoomd.md.nlist.Cell(buffer=float(np.clip(room, 1e-3, SKIN)))
     forces = []
     for kind in sorted({p.truncation for p in system.pairs.values()}):
         if kind == "force_shift":
-            force = hoomd.md.pair.ForceShiftedLJ(nlist=neighbours)
+            force = _force_shifted()(nlist=neighbours)
+            force.mode = "shift"
         else:
             mode = "shift" if kind == "shift" else "none"
             force = hoomd.md.pair.LJ(nlist=neighbours, mode=mode)
@@ -258,3 +331,24 @@ def _forces(system: System, n: int) -> list:
 
 def _largest(forces: list) -> float:
     return float(np.abs(sum(f.forces for f in forces)).max())
+
+
+@functools.cache
+def _force_shifted():
+    """``ForceShiftedLJ`` whose energy ends at 0 too.
+
+    HOOMD-blue's own offers mode "none" only: its force is continuous, but its energy lacks
+    -v(r_c) and jumps there. The compiled evaluator does subtract it when the mode is "shift".
+    """
+    import hoomd
+
+    class ForceShiftedLJ(hoomd.md.pair.ForceShiftedLJ):
+        _accepted_modes = ("none", "shift")
+
+    return ForceShiftedLJ
+
+
+def _detach(sim) -> None:
+    """Take the forces from the present integrator: they may serve one at a time."""
+    if sim.operations.integrator is not None:
+        sim.operations.integrator.forces.clear()
