@@ -85,6 +85,7 @@ def optics(
         Fitted: ``labels_`` (N,) int with −1 for noise, ``reachability_`` (N,) float,
         ``ordering_`` (N,) int; the reachability plot is ``reachability_[ordering_]``.
     """
+    from sklearn import config_context
     from sklearn.cluster import OPTICS
 
     if metric == "cosine":
@@ -95,7 +96,16 @@ def optics(
         raise ValueError(
             f"the embedding has {len(data)} rows; expected at least min_samples = {min_samples}."
         )
-    return OPTICS(min_samples=min_samples, max_eps=max_eps, metric=metric, **options).fit(data)
+    if not np.all(np.isfinite(data)):
+        raise ValueError("the embedding holds NaN or infinity; the network has diverged.")
+    estimator = OPTICS(min_samples=min_samples, max_eps=max_eps, metric=metric, **options)
+    # The input is checked; scikit-learn would check it again for each of the N points. Equal rows
+    # have zero reachability, whose ratios it takes (and handles) with a warning.
+    with (
+        config_context(assume_finite=True, skip_parameter_validation=True),
+        np.errstate(divide="ignore", invalid="ignore"),
+    ):
+        return estimator.fit(data)
 
 
 def _labels(labels: np.ndarray) -> np.ndarray:

@@ -340,6 +340,7 @@ def test_saved_and_loaded(tmp_path, features):
     path = model.save(tmp_path / "models" / "m.safetensors")
     again = GraphSAGE.load(path)
     assert again.get_params() == model.get_params()
+    assert again.n_graphs_ == 4
     assert again.history_ == json.loads(json.dumps(model.history_))
     np.testing.assert_array_equal(again.transform(graphs[1]), model.transform(graphs[1]))
     assert [p.name for p in path.parent.iterdir()] == ["m.safetensors"]
