@@ -274,7 +274,8 @@ def snapshot(
     fig.update_layout(
         showlegend=len(parts) > 1 if values is not None else len(parts) <= 12,
         meta={"glasslib": "to-scale"} if flat else {"glasslib": "3d"},
-        margin={"l": 16, "r": 16, "t": 48, "b": 16},
+        legend={"y": -0.01, "yanchor": "top", "itemsizing": "constant"},
+        margin={"l": 16, "r": 16, "t": 48, "b": 56},
     )
     if title:
         fig.update_layout(title_text=title)
