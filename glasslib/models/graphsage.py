@@ -545,19 +545,23 @@ class GraphSAGE(BaseEstimator):
     # ----------------------------------------------------------------------------- to a file
 
     def save(self, path: str | os.PathLike) -> Path:
-        """Write weights as safetensors, parameters and history as its JSON header; atomically."""
+        """Write weights as safetensors, parameters and history as its JSON header; atomically.
+
+        Times are left out of the history, so that the same training gives the same file.
+        """
         from safetensors.torch import save
 
+        weights = {k: v.contiguous() for k, v in self._fitted().state_dict().items()}
         header = {
             "format": FORMAT,
-            "parameters": json.dumps(self.get_params()),
-            "in_channels": str(self.in_channels_),
-            "n_graphs": str(self.n_graphs_),
-            "history": json.dumps(self.history_),
+            "parameters": self.get_params(),
+            "in_channels": self.in_channels_,
+            "n_graphs": self.n_graphs_,
+            "history": [{k: v for k, v in row.items() if k != "seconds"} for row in self.history_],
         }
-        weights = {k: v.contiguous() for k, v in self._fitted().state_dict().items()}
+        # safetensors writes several entries of metadata in random order, so there is only one.
         with atomic(path) as temporary:
-            temporary.write_bytes(save(weights, metadata=header))
+            temporary.write_bytes(save(weights, metadata={"glasslib": json.dumps(header)}))
         return Path(path)
 
     @classmethod
@@ -576,7 +580,7 @@ class GraphSAGE(BaseEstimator):
             raise ValueError(f"no model at {path}; train one and save it there, or check the path.")
         try:
             with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
+                header = json.loads((file.metadata() or {}).get("glasslib", "{}"))
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(f"{path} is not a readable safetensors file ({error}).") from error
@@ -584,10 +588,10 @@ class GraphSAGE(BaseEstimator):
             raise ValueError(
                 f"{path} holds the format {header.get('format')!r}; expected {FORMAT!r}."
             )
-        model = cls(**json.loads(header["parameters"]))
-        model.in_channels_ = int(header["in_channels"])
-        model.n_graphs_ = int(header["n_graphs"])
-        model.history_ = json.loads(header["history"])
+        model = cls(**header["parameters"])
+        model.in_channels_ = header["in_channels"]
+        model.n_graphs_ = header["n_graphs"]
+        model.history_ = header["history"]
         model.network_ = Network(model.in_channels_, model.features, model.hidden, model.layers)
         model.network_.load_state_dict(weights)
         return model
