@@ -433,7 +433,7 @@ def reads_results(path: Path) -> bool:
 
 
 def data_digest(folders: list[Path]) -> str:
-    """Hash of the names and contents of all files below some folders (hidden ones left out).
+    """Hash of the names and contents of all files below some folders (hidden and ``.parts`` left out).
 
     Parameters
     ----------
@@ -447,7 +447,9 @@ def data_digest(folders: list[Path]) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         for file in sorted(folder.rglob("*")):
-            if file.is_file() and not any(p.startswith(".") for p in file.parts[-2:]):
+            inside = file.relative_to(folder).parts
+            unfinished = any(p.startswith(".") or p.endswith(".parts") for p in inside)
+            if file.is_file() and not unfinished:
                 digest.update(f"{folder.name}/{file.relative_to(folder).as_posix()}\0".encode())
                 with file.open("rb") as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
