@@ -433,7 +433,9 @@ def reads_results(path: Path) -> bool:
 
 
 def data_digest(folders: list[Path]) -> str:
-    """Hash of the names and contents of all files below some folders (hidden and ``.parts`` left out).
+    """Hash of the names and contents of all finished files below some folders.
+
+    Hidden files and ``.parts`` folders are work in progress and left out.
 
     Parameters
     ----------
