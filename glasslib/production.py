@@ -58,7 +58,7 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
         Seconds between looks at the disk for the progress bar.
     """
     from joblib.externals.loky import get_reusable_executor
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     todo = sorted((j for j in jobs if j.done() < j.cost), key=lambda j: j.done() - j.cost)
     total = sum(j.cost for j in jobs)

@@ -200,7 +200,7 @@ def relax_box(
     minimize_at_fixed_box : callable
         ``frame -> frame`` with ``log['pressure']``.
     pressure_tolerance : float
-        |P| in ε_AA/σ_AA^d at which to stop. Pairs that cross a plain cut-off make P jump by
+        ``|P|`` in ε_AA/σ_AA^d at which to stop. Pairs that cross a plain cut-off make P jump by
         about 1e-4 at N = 500, so less is not always reachable.
     """
     best = None
