@@ -276,7 +276,7 @@ _ALL = (
     System(
         name="kob-andersen",
         title="Kob–Andersen 80:20",
-        citation="kob1995",
+        citation="kobandersen1995",
         dimensions=3,
         types=("A", "B"),
         composition=(0.8, 0.2),
@@ -292,7 +292,7 @@ _ALL = (
     System(
         name="hard-disks",
         title="binary hard disks 50:50, size ratio 1:1.4",
-        citation="gurel2022",
+        citation="gurel",
         dimensions=2,
         types=("A", "B"),
         composition=(0.5, 0.5),
@@ -304,7 +304,7 @@ _ALL = (
     System(
         name="kob-andersen-force-shifted",
         title="Kob–Andersen 80:20, force-shifted",
-        citation="tbotan2026",
+        citation="bessho2026",
         dimensions=3,
         types=("A", "B"),
         composition=(0.8, 0.2),

@@ -1,5 +1,8 @@
 """Systems: potentials against analytic values and differences, numbers against each other."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -87,6 +90,13 @@ def test_every_system_is_consistent(name):
             assert s.pair(a, a).sigma == pytest.approx(s.diameters[a])
             for b in s.types[i:]:
                 assert s.pair(a, b) is s.pair(b, a)
+
+
+def test_every_citation_is_in_the_references():
+    bib = Path(__file__).resolve().parents[1] / "references.bib"
+    keys = set(re.findall(r"^@\w+\{([^,\s]+),", bib.read_text(encoding="utf-8"), re.MULTILINE))
+    cited = {systems.get(name).citation for name in systems.available()}
+    assert cited <= keys, f"references.bib lacks {sorted(cited - keys)}"
 
 
 def test_published_numbers():
