@@ -420,7 +420,7 @@ def interval(entry: dict[str, Any]) -> str:
     """``[low, high]`` of a record, or ``–``."""
     if entry.get("low") is None:
         return "–"
-    return f"[{number(entry['low'], 3)}, {number(entry['high'], 3)}]"
+    return f"[{number(entry['low'])}, {number(entry['high'])}]"
 
 
 def records_html(
