@@ -168,10 +168,12 @@ def _data(a: argparse.Namespace) -> int:
     chapter = book.chapter_name(a.chapter)
     print(f"writing {book.data_root() / chapter}; stop it at any time, it resumes", flush=True)
     hours = 0.0
-    for leaf in ("simulation", "training"):  # trained models are data too
-        if (book.root() / "notebooks" / chapter / f"{leaf}.ipynb").is_file():
-            print(f"== {chapter}/{leaf}", flush=True)
-            run = running.run_page(f"{chapter}/{leaf}", preset="paper", timeout=None, live=True)
+    for page in running.pages():
+        _, path = running.find_page(page)
+        produces = r"preset == \"paper\"" in path.read_text(encoding="utf-8")  # as JSON has it
+        if page.startswith(f"{chapter}/") and produces:
+            print(f"== {page}", flush=True)
+            run = running.run_page(page, preset="paper", timeout=None, live=True)
             hours += run.seconds / 3600
     print(f"done in {hours:.2f} h")
     if book.data_root() == book.root() / "data":
