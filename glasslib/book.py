@@ -197,7 +197,7 @@ def record(
     paper: float | None = None,
     unit: str = "",
     note: str = "",
-) -> dict[str, Any]:
+) -> None:
     """Keep one number of this page beside the paper's.
 
     The page's ``results.json`` is rewritten atomically after each call. A second record with the
@@ -221,11 +221,6 @@ def record(
         Reduced unit, e.g. ``"ε"``; empty for pure numbers. Time spent is given in ``"s"``.
     note : str, optional
         One short remark shown below the quantity.
-
-    Returns
-    -------
-    dict
-        The record as it is stored.
 
     Raises
     ------
@@ -278,7 +273,6 @@ def record(
     else:
         _state["records"].append(entry)
     write_json(run_directory() / "results.json", page_results())
-    return dict(entry)
 
 
 def _finite(name: str, value: object) -> float:
@@ -431,7 +425,7 @@ def records_html(
     Parameters
     ----------
     records : list of dict
-        As :func:`record` returns them; with a ``page`` key a first column names the page.
+        As :func:`record` stores them; with a ``page`` key a first column names the page.
     caption : str
         Said above the table and read aloud by screen readers.
     links : dict, optional
@@ -485,7 +479,7 @@ class Comparison:
     Parameters
     ----------
     records : list of dict
-        As :func:`record` returns them.
+        As :func:`record` stores them.
     caption : str
     links : dict, optional
         See :func:`records_html`.

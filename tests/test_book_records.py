@@ -76,7 +76,8 @@ def test_recording_again_replaces(page):
 
 
 def test_numpy_numbers_pass(page):
-    entry = book.record(**GOOD | {"here": np.float32(0.5), "paper": np.array(0.25)})
+    book.record(**GOOD | {"here": np.float32(0.5), "paper": np.array(0.25)})
+    entry = book.page_results()["records"][-1]
     assert entry["here"] == 0.5
     assert entry["paper"] == 0.25
     assert type(entry["here"]) is float
