@@ -40,7 +40,8 @@ def save_results(runs: list[running.Run]) -> list[Path]:
     """
     folder = book.root() / "data" / "results"
     chapters: dict[str, list[running.Run]] = {}
-    for run in runs:
+    order = {page: k for k, page in enumerate(running.pages())}
+    for run in sorted(runs, key=lambda run: order.get(run.page, len(order))):  # not as they ended
         if run.results["records"]:
             chapters.setdefault(run.page.split("/")[0], []).append(run)
     written = []
