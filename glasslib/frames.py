@@ -334,6 +334,14 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
 # --------------------------------------------------------------------------------- read and write
 
 
+def read_all(folder: str | os.PathLike, pattern: str) -> list[Frame]:
+    """Frames of all files in ``folder`` that match ``pattern`` (as ``"run-*.gsd"``), by name.
+
+    An empty list where nothing matches, so that a page can show what there is.
+    """
+    return [f for path in sorted(Path(folder).glob(pattern)) for f in read(path)]
+
+
 @contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` and rename it there on success.
@@ -434,6 +442,10 @@ def read(path: str | os.PathLike, **options: object) -> list[Frame]:
     ``.gml``, ``.graphml``         :func:`glasslib.readers.graphml` (ML-DOS)         box, density
     ``.lammpstrj``, ``.dump``      :func:`glasslib.readers.lammps_dump`              dimensions
     ``.xyz``                       :func:`glasslib.readers.xyz` (extended, RUMD)     box, dimensions
+    ``.sph``, ``.dsk``             :func:`glasslib.readers.spheres` (EDMD, CVT)      skip_confined
+    ``.npz``                       :func:`glasslib.readers.botan` (GlassBench)       box, density,
+                                                                                     time, replicas
+    ``.pickle``                    :func:`glasslib.readers.bapst`                    replicas
     ============================== ================================================= ===========
 
     Parameters
@@ -483,11 +495,15 @@ def _reader(path: Path) -> Callable[..., Iterable[Frame]]:
         ".lammpstrj": readers.lammps_dump,
         ".dump": readers.lammps_dump,
         ".xyz": readers.xyz,
+        ".sph": readers.spheres,
+        ".dsk": readers.spheres,
+        ".npz": readers.botan,
+        ".pickle": readers.bapst,
     }
     suffixes = [s.lower() for s in path.suffixes]
     zipped = suffixes[-1:] == [".gz"]
     suffix = "".join(suffixes[-2:-1] if zipped else suffixes[-1:])
-    if suffix not in known or (zipped and suffix == ".gsd"):
+    if suffix not in known or (zipped and suffix in (".gsd", ".npz", ".pickle")):
         raise FrameError(
             f"{path} has the unknown suffix {''.join(suffixes[-2:]) or '(none)'!r}; known: "
             f"{', '.join(known)} (text formats also with .gz). Rename or convert the file."

@@ -1,14 +1,53 @@
-"""Who is a neighbour: first-minimum cut-offs of the partial pair distribution functions."""
+"""Who is a neighbour: first-minimum cut-offs, fixed cut-offs, and SANN.
+
+:func:`within` and :func:`sann` return one shape, :class:`Neighbors`, which the descriptors and
+:mod:`glasslib.rings` take.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numba import njit
 from scipy.ndimage import gaussian_filter1d
 
+from glasslib import frames as _frames
 from glasslib import structure
 from glasslib.frames import Frame
+
+
+class Neighbors(NamedTuple):
+    """Who is a neighbour of whom, particle by particle, in compressed rows.
+
+    The neighbours of particle *i* are ``index[offsets[i] : offsets[i + 1]]``, nearest first. In a
+    mutual list (:func:`mutual`) each pair stands in the rows of both.
+
+    Attributes
+    ----------
+    offsets : (N + 1,) int64 array
+    index : (n,) int64 array
+        The neighbour *j* of each entry.
+    vector : (n, 3) float64 array, σ_AA
+        Minimum image of r_ij, from *i* to its neighbour *j*; z = 0 in 2D.
+    distance : (n,) float64 array, σ_AA
+    """
+
+    offsets: np.ndarray
+    index: np.ndarray
+    vector: np.ndarray
+    distance: np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(N,) int64 number of neighbours of each particle, N_b(i)."""
+        return np.diff(self.offsets)
+
+    @property
+    def source(self) -> np.ndarray:
+        """(n,) int64 particle *i* of each entry; ``index`` is its neighbour *j*."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
 
 
 def first_minimum(r: np.ndarray, g: np.ndarray, *, smooth: float = 0.03) -> float:
@@ -62,3 +101,366 @@ def first_minimum_cutoffs(
             r, g = structure.radial_distribution(frames, (a, b), r_max=r_max, bins=bins)
             out[a, b] = first_minimum(r, g, smooth=smooth)
     return out
+
+
+# ------------------------------------------------------------------------------ neighbour lists
+
+
+def within(frame: Frame, r_cut: Mapping[tuple[str, str], float] | float) -> Neighbors:
+    """All pairs closer than a fixed cut-off, in 2D or 3D, any periodic box.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        N particles.
+    r_cut : float, or dict of (str, str) to float
+        Cut-off of all pairs, or of each pair of species, given once, σ_AA; for instance what
+        :func:`first_minimum_cutoffs` returns. A pair is bonded when its distance is below.
+
+    Returns
+    -------
+    Neighbors
+        Mutual; a particle without neighbours has an empty row.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a pair of species without a cut-off, a box narrower than twice the largest one, or
+        two particles at the same place.
+
+    Examples
+    --------
+    >>> from glasslib import frames
+    >>> row = frames.build([[0, 0, 0], [1, 0, 0], [2.5, 0, 0]], 10.0, [0, 0, 0])
+    >>> within(row, 1.2).index.tolist()
+    [1, 0]
+    """
+    _frames.check(frame)
+    matrix = cutoff_matrix(frame, r_cut)
+    typeid = np.zeros(frame.particles.N, dtype=np.int64)
+    if frame.particles.typeid is not None:
+        typeid[:] = frame.particles.typeid
+    everyone = np.arange(frame.particles.N)
+    return _search(_Cells.of(frame, float(matrix.max())), everyone, matrix, typeid)
+
+
+def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighbors:
+    r"""Solid-angle nearest neighbours (van Meel et al., J. Chem. Phys. 136, 234107, 2012).
+
+    With the others sorted by distance, :math:`r_1 \le r_2 \le \dots`, the neighbours of a
+    particle are the first *m*, the smallest :math:`m \ge 3` for which
+
+    .. math:: R_m = \frac{1}{m - 2} \sum_{j=1}^{m} r_j \le r_{m+1}.
+
+    There is no parameter and no species. The rule is not mutual: *j* may be a neighbour of *i*
+    and not the reverse, in a mixture mostly small *i* of large *j*.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        N particles in three dimensions.
+    symmetrize : {"drop", None}
+        ``"drop"`` removes one-sided pairs, as Boattini et al. (2020) do; None keeps the raw list.
+
+    Returns
+    -------
+    Neighbors
+
+    Raises
+    ------
+    ValueError
+        For a 2D frame (this is the rule of the solid angle), or where the shell of a particle
+        reaches beyond half the box.
+    """
+    _frames.check(frame)
+    if symmetrize not in ("drop", None):
+        raise ValueError(f"symmetrize is {symmetrize!r}; expected 'drop' or None.")
+    if _frames.dimensions(frame) == 2:
+        raise ValueError(
+            "sann got a 2D frame; expected 3D, because the rule counts solid angles. Use "
+            "within() with first-minimum cut-offs in two dimensions."
+        )
+    n = frame.particles.N
+    # Below half the least height no two images of one particle come into question.
+    r_max = float(_frames.heights(frame.configuration.box).min()) / 2 * (1 - 1e-9)
+    # holds some 21 particles of a liquid, and its shell; scattered ones are asked again
+    radius = min(1.7 * (_frames.volume(frame) / n) ** (1 / 3), r_max)
+    todo, parts = np.arange(n), []
+    while True:
+        near = _search(_Cells.of(frame, radius), todo)
+        m = _sann_counts(near.offsets, near.distance, radius)
+        parts.append((todo[m > 0], _head(near, m)))
+        todo = todo[m == 0]
+        if len(todo) == 0:
+            break
+        if radius == r_max:
+            raise ValueError(
+                f"particle {todo[0]} has no closed SANN shell within half the box, {r_max:.4g}; "
+                "use more particles, or within() for a cluster in vacuum."
+            )
+        radius = min(1.4 * radius, r_max)
+    found = _merged(parts, n)
+    return found if symmetrize is None else dropped(found)
+
+
+def mutual(neighbors: Neighbors) -> bool:
+    """True where *j* is a neighbour of *i* whenever *i* is one of *j*."""
+    return bool(_is_mutual(neighbors.offsets, neighbors.index).all())
+
+
+def dropped(neighbors: Neighbors) -> Neighbors:
+    """The neighbour list without its one-sided pairs."""
+    return _kept(neighbors, _is_mutual(neighbors.offsets, neighbors.index))
+
+
+def neighbor_list(
+    frame: Frame, neighbors: Neighbors | Literal["sann"] | Mapping | float = "sann"
+) -> Neighbors:
+    """What an option ``neighbors=`` means: ``"sann"``, cut-offs for :func:`within`, or a list.
+
+    Raises
+    ------
+    ValueError
+        For another word, or a list made for another number of particles.
+    """
+    if isinstance(neighbors, Neighbors):
+        if len(neighbors.offsets) != frame.particles.N + 1:
+            raise ValueError(
+                f"neighbors is a list for {len(neighbors.offsets) - 1} particles; the frame has "
+                f"{frame.particles.N}. Make it from the same frame."
+            )
+        return neighbors
+    if isinstance(neighbors, str):
+        if neighbors != "sann":
+            raise ValueError(
+                f"neighbors is {neighbors!r}; expected 'sann', a cut-off, a dict of cut-offs, or "
+                "a Neighbors list."
+            )
+        return sann(frame)
+    return within(frame, neighbors)
+
+
+def cutoff_matrix(frame: Frame, cutoffs: Mapping[tuple[str, str], float] | float) -> np.ndarray:
+    """(n_types, n_types) symmetric cut-offs in the order of ``frame.particles.types``, σ_AA.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a pair of species without a cut-off, two values for one pair, or a box narrower than
+        twice the largest one.
+    """
+    types = list(frame.particles.types or ["A"])
+    if isinstance(cutoffs, (int, float, np.number)):
+        matrix = np.full((len(types), len(types)), float(cutoffs))
+    elif isinstance(cutoffs, Mapping):
+        matrix = np.zeros((len(types), len(types)))
+        present = {0} if frame.particles.typeid is None else set(np.unique(frame.particles.typeid))
+        for i, a in enumerate(types):
+            for j, b in enumerate(types):
+                value = cutoffs.get((a, b), cutoffs.get((b, a)))
+                if value is None and i in present and j in present:
+                    raise ValueError(
+                        f"cutoffs has no entry for the pair ({a!r}, {b!r}); it has "
+                        f"{', '.join(map(str, cutoffs))}. Give one for each pair of species."
+                    )
+                if (a, b) in cutoffs and (b, a) in cutoffs and cutoffs[a, b] != cutoffs[b, a]:
+                    raise ValueError(
+                        f"cutoffs differ for ({a!r}, {b!r}) and ({b!r}, {a!r}): {cutoffs[a, b]} "
+                        f"and {cutoffs[b, a]}; bonds are mutual, give the pair once."
+                    )
+                matrix[i, j] = 0.0 if value is None else value
+    else:
+        raise TypeError(
+            f"cutoffs is a {type(cutoffs).__name__}; expected one distance, or a dict such as "
+            "{('A', 'A'): 1.5, ('A', 'B'): 1.242, ('B', 'B'): 2.0}."
+        )
+    if not np.all(np.isfinite(matrix)) or np.any(matrix < 0) or matrix.max() == 0:
+        raise ValueError(f"cutoffs are {cutoffs}; expected positive finite distances.")
+    narrowest = float(_frames.heights(frame.configuration.box).min())
+    if 2 * matrix.max() >= narrowest:
+        raise ValueError(
+            f"the largest cut-off is {matrix.max():g} but the box only {narrowest:g} wide where "
+            "it is narrowest; a minimum image needs a box wider than twice the cut-off."
+        )
+    return matrix
+
+
+# ------------------------------------------------------------------------------------ the search
+
+
+class _Cells(NamedTuple):
+    """Particles sorted into cells at least ``radius`` wide."""
+
+    fraction: np.ndarray  # (N, 3) fractional coordinates in [0, 1)
+    matrix: np.ndarray  # (3, 3) box vectors as columns
+    shape: np.ndarray  # (3,) number of cells along each
+    start: np.ndarray  # (cells + 1,) rows of ``order``
+    order: np.ndarray  # (N,) particles, cell by cell
+    radius: float
+
+    @classmethod
+    def of(cls, frame: Frame, radius: float) -> _Cells:
+        box = np.asarray(frame.configuration.box, dtype=np.float64)
+        matrix = _frames.cell_matrix(box)
+        heights = _frames.heights(box)
+        if len(heights) == 2:
+            matrix[2, 2] = 1.0
+        x = np.asarray(frame.particles.position, dtype=np.float64)
+        fraction = x @ np.linalg.inv(matrix).T
+        fraction -= np.floor(fraction)
+        fraction[fraction >= 1] = 0.0  # a tiny negative number becomes 1 - 0
+        shape = np.ones(3, dtype=np.int64)
+        # no more cells than particles, however large and empty the box
+        most = max(1, round(len(x) ** (1 / len(heights))))
+        shape[: len(heights)] = np.clip(heights / radius, 1, most)
+        at = np.minimum((fraction * shape).astype(np.int64), shape - 1)
+        cell = (at[:, 0] * shape[1] + at[:, 1]) * shape[2] + at[:, 2]
+        start = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=shape.prod()))])
+        return cls(fraction, matrix, shape, start, np.argsort(cell, kind="stable"), radius)
+
+
+def _search(
+    cells: _Cells,
+    asked: np.ndarray,
+    cutoffs: np.ndarray | None = None,
+    typeid: np.ndarray | None = None,
+) -> Neighbors:
+    """Neighbours of the particles ``asked``, one row each, within the radius or the cut-offs."""
+    if cutoffs is None:
+        cutoffs = np.full((1, 1), cells.radius)
+        typeid = np.zeros(len(cells.fraction), dtype=np.int64)
+    counts, index, vector, squared = _pairs(
+        cells.fraction, cells.matrix, cells.shape, cells.start, cells.order,
+        asked, cutoffs**2, typeid,
+    )  # fmt: skip
+    if len(squared) and squared.min() < (1e-6 * cells.radius) ** 2:
+        k = int(np.argmin(squared))
+        i = asked[np.searchsorted(np.cumsum(counts), k, side="right")]
+        raise ValueError(
+            f"particles {i} and {index[k]} are at the same place; a bond between them has no "
+            "direction. Remove one of them."
+        )
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return Neighbors(offsets, index, vector, np.sqrt(squared))
+
+
+@njit(cache=True)
+def _pairs(fraction, matrix, shape, start, order, asked, squared_cutoffs, typeid):
+    """Counts, and neighbours, vectors and squared distances, sorted by distance in each row."""
+    size = 16 * len(asked) + 64
+    counts = np.zeros(len(asked), np.int64)
+    index, vector, squared = np.empty(size, np.int64), np.empty((size, 3)), np.empty(size)
+    low, high = np.empty(3, np.int64), np.empty(3, np.int64)
+    here = np.empty(3, np.int64)
+    found = 0
+    for row in range(len(asked)):
+        i = asked[row]
+        begin = found
+        for d in range(3):
+            here[d] = min(int(fraction[i, d] * shape[d]), shape[d] - 1)
+            # with one or two cells along an edge, each of them once
+            low[d] = here[d] - 1 if shape[d] > 2 else 0
+            high[d] = here[d] + 1 if shape[d] > 2 else shape[d] - 1
+        for a in range(low[0], high[0] + 1):
+            for b in range(low[1], high[1] + 1):
+                for c in range(low[2], high[2] + 1):
+                    cell = ((a % shape[0]) * shape[1] + b % shape[1]) * shape[2] + c % shape[2]
+                    for k in range(start[cell], start[cell + 1]):
+                        j = order[k]
+                        if j == i:
+                            continue
+                        fx = fraction[j, 0] - fraction[i, 0]
+                        fy = fraction[j, 1] - fraction[i, 1]
+                        fz = fraction[j, 2] - fraction[i, 2]
+                        # an image nearer than half the least height has |f| < 1/2 along each
+                        fx += 1.0 if fx < -0.5 else (-1.0 if fx > 0.5 else 0.0)
+                        fy += 1.0 if fy < -0.5 else (-1.0 if fy > 0.5 else 0.0)
+                        fz += 1.0 if fz < -0.5 else (-1.0 if fz > 0.5 else 0.0)
+                        x = matrix[0, 0] * fx + matrix[0, 1] * fy + matrix[0, 2] * fz
+                        y = matrix[1, 1] * fy + matrix[1, 2] * fz
+                        z = matrix[2, 2] * fz
+                        r2 = x * x + y * y + z * z
+                        if r2 >= squared_cutoffs[typeid[i], typeid[j]]:
+                            continue
+                        if found == size:
+                            size *= 2
+                            index = _longer(index, size)
+                            squared = _longer(squared, size)
+                            wide = np.empty((size, 3))
+                            wide[:found] = vector
+                            vector = wide
+                        index[found] = j
+                        squared[found] = r2
+                        vector[found, 0], vector[found, 1], vector[found, 2] = x, y, z
+                        found += 1
+        counts[row] = found - begin
+        by = np.argsort(squared[begin:found], kind="mergesort")
+        index[begin:found] = index[begin:found][by]
+        squared[begin:found] = squared[begin:found][by]
+        vector[begin:found] = vector[begin:found][by]
+    return counts, index[:found].copy(), vector[:found].copy(), squared[:found].copy()
+
+
+@njit(cache=True)
+def _longer(array, size):
+    out = np.empty(size, array.dtype)
+    out[: len(array)] = array
+    return out
+
+
+@njit(cache=True)
+def _sann_counts(offsets, distance, radius):
+    """Size of the SANN shell of each row; 0 where it does not close within ``radius``."""
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for i in range(len(counts)):
+        total = 0.0
+        n = offsets[i + 1] - offsets[i]
+        for m in range(1, n + 1):
+            k = offsets[i] + m - 1
+            total += distance[k]
+            # who is not in the list is at least ``radius`` away
+            following = distance[k + 1] if m < n else radius
+            if m >= 3 and total <= (m - 2) * following:
+                counts[i] = m
+                break
+    return counts
+
+
+@njit(cache=True)
+def _is_mutual(offsets, index):
+    """(n,) bool: is *i* also in the row of *j*?"""
+    out = np.zeros(len(index), np.bool_)
+    for i in range(len(offsets) - 1):
+        for k in range(offsets[i], offsets[i + 1]):
+            j = index[k]
+            for back in range(offsets[j], offsets[j + 1]):
+                if index[back] == i:
+                    out[k] = True
+                    break
+    return out
+
+
+def _kept(neighbors: Neighbors, keep: np.ndarray) -> Neighbors:
+    """The entries where ``keep`` is True."""
+    before = np.concatenate([[0], np.cumsum(keep)])
+    return Neighbors(
+        before[neighbors.offsets], neighbors.index[keep], neighbors.vector[keep],
+        neighbors.distance[keep],
+    )  # fmt: skip
+
+
+def _head(neighbors: Neighbors, m: np.ndarray) -> Neighbors:
+    """The first ``m`` of each row, without the rows where that is none."""
+    place = np.arange(len(neighbors.index)) - np.repeat(neighbors.offsets[:-1], neighbors.counts)
+    short = _kept(neighbors, place < np.repeat(m, neighbors.counts))
+    return short._replace(offsets=np.concatenate([[0], np.cumsum(m[m > 0])]))
+
+
+def _merged(parts: list[tuple[np.ndarray, Neighbors]], n: int) -> Neighbors:
+    """One list of all ``n`` particles from rows of some each."""
+    if len(parts) == 1:
+        return parts[0][1]
+    source = np.concatenate([np.repeat(rows, part.counts) for rows, part in parts])
+    order = np.argsort(source, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n))])
+    return Neighbors(offsets, *(np.concatenate([p[k] for _, p in parts])[order] for k in (1, 2, 3)))

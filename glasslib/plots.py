@@ -388,6 +388,10 @@ def add_curve(
     color: str | None = None,
     dash: str = "solid",
     mode: str = "lines+markers",
+    row: int | None = None,
+    col: int | None = None,
+    showlegend: bool = True,
+    legendgroup: str | None = None,
 ) -> go.Figure:
     """Add a curve, with a band between `low` and `high` if both are given.
 
@@ -406,6 +410,12 @@ def add_curve(
         Line pattern; use it as well as colour, so that curves differ in print.
     mode : str, optional
         plotly's ``mode``.
+    row, col : int, optional
+        Panel of a figure with several, from 1.
+    showlegend : bool, optional
+        False where another panel names the same curve.
+    legendgroup : str, optional
+        Curves switched on and off together; by default those of one name.
 
     Returns
     -------
@@ -437,9 +447,11 @@ def add_curve(
                 line={"width": 0},
                 hoverinfo="skip",
                 showlegend=False,
-                legendgroup=name,
+                legendgroup=legendgroup or name,
                 mode="lines",
-            )
+            ),
+            row=row,
+            col=col,
         )
     fig.add_trace(
         go.Scatter(
@@ -447,11 +459,13 @@ def add_curve(
             y=y,
             name=name,
             mode=mode,
-            legendgroup=name,
-            showlegend=True,
+            legendgroup=legendgroup or name,
+            showlegend=showlegend,
             line={"color": color, "dash": dash, "width": 2},
             marker={"color": color, "size": 6},
-        )
+        ),
+        row=row,
+        col=col,
     )
     return fig
 

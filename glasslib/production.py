@@ -35,13 +35,25 @@ class Job:
         return sum(finished(path, n) * cost for path, n, cost in self.writes)
 
 
-def finished(path: str | os.PathLike, n: int) -> int:
-    """How many of the ``n`` configurations of a dataset are on disk."""
+def finished(path: str | os.PathLike, n: int) -> float:
+    """How many of the ``n`` configurations of a dataset are on disk, begun ones in part.
+
+    The pieces of a begun configuration (draws, windows) say in their names how many make a
+    whole: ``0000/0003-of-32.npz``.
+    """
     path = Path(path)
     if path.exists():
         return n
     parts = Path(f"{path}.parts")
-    return min(n, len(list(parts.glob("[0-9]*.gsd")))) if parts.is_dir() else 0
+    if not parts.is_dir():
+        return 0
+    done = float(len(list(parts.glob("[0-9]*.gsd"))))
+    for folder in parts.glob("[0-9]*/"):
+        if not (parts / f"{folder.name}.gsd").exists():
+            done += sum(
+                1 / int(piece.stem.split("-of-")[1]) for piece in folder.glob("[0-9]*-of-*")
+            )
+    return min(n, done)
 
 
 def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None:

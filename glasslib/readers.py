@@ -3,12 +3,15 @@
 Each takes a path and returns frames made by :func:`glasslib.frames.build`: positions wrapped
 into a box centred on the origin, box crossings in ``particles.image``. Energies of particles go
 to ``log['particles/energy']`` (N,), forces to ``log['particles/force']`` (N, 3), any other
-column of numbers to ``log['particles/<its name>']``.
+column of numbers to ``log['particles/<its name>']``. Files of isoconfigurational runs give
+``log['particles/propensity']`` and its variance.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
+import pickle
 import re
 import string
 import zlib
@@ -457,6 +460,419 @@ def _xyz_cell(
         )
     origin = _numbers(np.array(comment.get("Origin", "0 0 0").split()), "Origin", where)
     return cell, origin + cell.sum(axis=1) / 2
+
+
+# ------------------------------------------------- isoconfigurational runs: BOTAN, Bapst et al.
+
+
+def botan(
+    path: Path,
+    *,
+    box: float | np.ndarray | None = None,
+    density: float | None = None,
+    time: float | None = None,
+    replicas: bool = False,
+) -> list[Frame]:
+    """One configuration of BOTAN or GlassBench (``.npz``): a structure and where M replicas went.
+
+    Arrays ``types`` (N,), ``initial_positions`` (N, d) and ``positions`` (M, N, d), and ``box``
+    where the file has it. Final positions go on from the initial ones without wrapping, or are
+    wrapped: if all lie in the box and some displacement is longer than half of it, the minimum
+    image is taken.
+
+    The frame's ``log``: ``particles/propensity`` (N,), ``particles/propensity_variance`` (N,)
+    (unbiased, over replicas), ``particles/replica_distance`` (N, M); ``times`` where given.
+
+    Parameters
+    ----------
+    box : float or array, σ_AA
+        Edge or edges. By default that of the file, else of ``density``.
+    density : float
+        N particles in a cube (square); by default 1.2, that of the Kob–Andersen sets.
+    time : float
+        When the replicas were taken, which the file does not hold.
+    replicas : bool
+        Attach ``particles/replica_displacement`` (N, M·d) as well: ``.reshape(N, M, d)`` added to
+        ``frames.unwrapped`` gives the final positions.
+    """
+    data = _npz(path)
+    initial, final = (_array(data, k, path) for k in ("initial_positions", "positions"))
+    kind = _array(data, "types", path)
+    if initial.ndim != 2 or initial.shape[1] not in (2, 3) or final.shape[1:] != initial.shape:
+        raise FrameError(
+            f"{path.name}: initial_positions has shape {initial.shape} and positions "
+            f"{final.shape}; expected (N, d) and (M, N, d), d = 2 or 3."
+        )
+    n, d = initial.shape
+    if n == 0:
+        raise FrameError(f"{path.name} holds no particles; expected at least one.")
+    if box is not None and density is not None:
+        raise FrameError(f"{path.name}: both box= and density= are given; give one.")
+    if box is None and density is None and "box" in data:
+        box = np.ravel(_array(data, "box", path))
+        box = box[:d] if np.all(np.isfinite(box)) else None
+    if box is None:
+        density = 1.2 if density is None else density
+        if not np.isfinite(density) or density <= 0:
+            raise FrameError(f"density is {density}; expected a positive number density.")
+        box = (n / density) ** (1 / d)
+    edges = np.broadcast_to(np.asarray(box, dtype=float), d) if np.size(box) in (1, d) else box
+    initial, moved = _displacements(path, initial, final[None], edges)
+    log = _replica_log(moved, replicas)
+    log["particles/propensity"] = log["particles/propensity"][:, 0]
+    log["particles/propensity_variance"] = log["particles/propensity_variance"][:, 0]
+    if time is not None:
+        log["times"] = np.array([float(time)])
+    return [_isoconfigurational(path, initial, edges, kind, log)]
+
+
+def bapst(path: Path, *, replicas: bool = False) -> list[Frame]:
+    """One configuration of Bapst et al. (Nat. Phys. 16, 448 (2020)), a ``.pickle``.
+
+    It is opened by an unpickler that makes numpy arrays of numbers and plain Python containers
+    and nothing else. The frame's ``log``, in ascending order of time: ``times`` (n_times,),
+    ``isf`` (n_times,), ``particles/propensity`` and ``particles/propensity_variance`` (N,
+    n_times), ``particles/replica_distance`` (N, M) at the last time, and ``kT``, ``pressure``.
+    A file that holds averages (``targets``) in place of the positions at each time has no
+    variance and no replicas.
+
+    Parameters
+    ----------
+    replicas : bool
+        Attach ``particles/replica_displacement`` (N, n_times·M·3) as well, to be reshaped to
+        (N, n_times, M, 3).
+    """
+    data = _unpickled(path)
+    if not isinstance(data, dict):
+        raise FrameError(f"{path} holds a {type(data).__name__}; expected a dictionary of arrays.")
+    initial, kind, edges = (_array(data, k, path) for k in ("positions", "types", "box"))
+    if initial.ndim != 2 or initial.shape[1] != 3 or edges.shape != (3,) or len(initial) == 0:
+        raise FrameError(
+            f"{path.name}: positions has shape {initial.shape} and box {edges.shape}; expected "
+            "(N, 3), N > 0, and (3,)."
+        )
+    log: dict[str, np.ndarray] = {}
+    try:
+        times = np.array([data["time"][int(i)] for i in data["time_indices"]], dtype=float)
+        order = np.argsort(times, kind="stable")
+        log["times"] = times[order]
+        if "is_values" in data:
+            log["isf"] = np.asarray(data["is_values"], dtype=float)[order]
+        final = data.get("trajectory_target_positions", ())
+        if len(final) == len(times):
+            initial, moved = _displacements(
+                path, initial, np.asarray(final, dtype=float)[order], edges
+            )
+            log.update(_replica_log(moved, replicas))
+        elif "targets" in data and not replicas:
+            initial, _ = _displacements(path, initial, initial[None, None], edges)
+            log["particles/propensity"] = np.asarray(data["targets"])[order].T.astype(np.float32)
+        else:
+            raise FrameError(
+                f"{path.name} holds replicas at {len(final)} of {len(times)} times; expected all, "
+                "or read with replicas=False averages under 'targets'."
+            )
+        for name, key in (("kT", "temperature"), ("pressure", "pressure")):
+            if key in data.get("metadata", {}):
+                log[name] = np.array([float(data["metadata"][key])])
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, FrameError):
+            raise
+        raise FrameError(
+            f"{path.name} is not as Bapst et al. publish them ({type(error).__name__}: {error}); "
+            "expected time, time_indices and trajectory_target_positions (n_times, M, N, 3)."
+        ) from None
+    if log["particles/propensity"].shape != (len(initial), len(times)):
+        raise FrameError(
+            f"{path.name}: targets give {log['particles/propensity'].shape}; expected "
+            f"({len(initial)}, {len(times)})."
+        )
+    return [_isoconfigurational(path, initial, edges, kind, log)]
+
+
+def _isoconfigurational(
+    path: Path, initial: np.ndarray, edges: np.ndarray, kind: np.ndarray, log: dict
+) -> Frame:
+    if kind.shape != (len(initial),) or not np.all(kind == np.rint(kind)):
+        raise FrameError(
+            f"{path.name}: types has shape {kind.shape}; expected ({len(initial)},) whole numbers."
+        )
+    kind = kind.astype(int)
+    typeid, types = _numbered(kind, path, first=1 if kind.size and kind.min() == 1 else 0)
+    if len(types) == 1:
+        types = ("A", "B")  # a few particles cut out of a mixture
+    return _build(
+        path.name, initial, edges, typeid, types=types, dimensions=initial.shape[1], log=log
+    )
+
+
+def _displacements(
+    path: Path, initial: np.ndarray, final: np.ndarray, edges: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Initial positions about the centre of the box, and (T, M, N, d) displacements."""
+    n, d = initial.shape
+    edges = np.asarray(edges, dtype=float)
+    if edges.shape != (d,) or not np.all(np.isfinite(edges)) or np.any(edges <= 0):
+        raise FrameError(f"{path.name}: the box is {edges}; expected {d} positive edges.")
+    if final.ndim != 4 or final.shape[2:] != initial.shape or 0 in final.shape:
+        raise FrameError(
+            f"{path.name}: replicas have shape {final.shape[1:]}; expected (M, {n}, {d}), M > 0."
+        )
+    for name, x in (("initial", initial), ("final", final)):
+        if not np.all(np.abs(x) < 1e9):
+            raise FrameError(
+                f"{path.name}: {name} positions reach {np.abs(x).max()}; expected finite numbers "
+                "of ordinary size. The file is damaged."
+            )
+    low, high = initial.min(axis=0), initial.max(axis=0)
+    slack = 1e-6 * edges
+    centred = np.any(low < -slack)
+    corner = -edges / 2 if centred else np.zeros(d)
+    if np.any(low < corner - slack) or np.any(high > corner + edges + slack):
+        raise FrameError(
+            f"{path.name}: initial positions run from {frames._list(low)} to "
+            f"{frames._list(high)}, out of a box of {frames._list(edges)}; give the box= or "
+            "density= of the simulation."
+        )
+    if n >= 100 and np.any(high - low < 0.9 * edges):
+        raise FrameError(
+            f"{path.name}: initial positions span {frames._list(high - low)} and leave much of a "
+            f"box of {frames._list(edges)} empty; give the box= or density= of the simulation."
+        )
+    moved = final - initial
+    inside = np.all(final >= corner - slack) and np.all(final <= corner + edges + slack)
+    if inside and np.any(np.abs(moved) > edges / 2):
+        moved -= edges * np.rint(moved / edges)
+    return initial - corner - edges / 2, moved
+
+
+def _replica_log(moved: np.ndarray, replicas: bool) -> dict[str, np.ndarray]:
+    """Labels of (T, M, N, d) displacements, one row a particle."""
+    times, m, n, d = moved.shape
+    r = np.linalg.norm(moved, axis=-1)
+    variance = r.var(axis=1, ddof=1) if m > 1 else np.zeros((times, n))
+    log = {
+        "particles/propensity": r.mean(axis=1).T,
+        "particles/propensity_variance": variance.T,
+        "particles/replica_distance": r[-1].T,
+    }
+    if replicas:
+        log["particles/replica_displacement"] = moved.transpose(2, 0, 1, 3).reshape(n, -1)
+    return {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in log.items()}
+
+
+def _array(data: dict, name: str, path: Path) -> np.ndarray:
+    """An array of numbers that a file must hold."""
+    if name not in data:
+        raise FrameError(
+            f"{path.name} lacks {name!r}; it holds {', '.join(map(str, data)) or 'nothing'}."
+        )
+    value = np.asarray(data[name])
+    if value.dtype.kind not in "biuf":
+        raise FrameError(f"{path.name}: {name} has type {value.dtype}; expected numbers.")
+    return value.astype(np.float64)
+
+
+def _npz(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of an .npz file; never objects, which could run code."""
+    try:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("it holds a single array")
+        with file:
+            return dict(file)
+    except Exception as error:  # damaged archives raise anything
+        reason = " ".join(str(error).split())
+        raise FrameError(
+            f"{path} is not a readable .npz file of arrays ({reason}); it is damaged, cut short or "
+            "of another format."
+        ) from error
+
+
+def _unpickled(path: Path) -> object:
+    """Containers, numbers, text and numpy arrays of a pickle; anything else is refused.
+
+    Not even numpy's own constructors are called: stand-ins made for this one file collect shape,
+    type and bytes, so that nothing in it can reach or change what lives on.
+    """
+
+    class DType:
+        def __init__(self, name: str, *_: object) -> None:
+            self.name, self.order = name, "="
+
+        def __setstate__(self, state: tuple) -> None:
+            self.order = state[1]
+
+        def numpy(self) -> np.dtype:
+            name = self.name if isinstance(self.name, str) else self.name.decode()
+            if not re.fullmatch("[biuf][1248]", name):
+                raise pickle.UnpicklingError(f"array of type {name}")
+            return np.dtype(self.order + name)
+
+    class Array:
+        def __setstate__(self, state: tuple) -> None:
+            _, shape, dtype, fortran, raw = state
+            self.value = made(raw, dtype, shape, "F" if fortran else "C")
+
+    def made(raw: bytes | str, dtype: DType, shape: tuple, order: str) -> np.ndarray:
+        raw = raw.encode("latin1") if isinstance(raw, str) else raw
+        return np.frombuffer(raw, dtype.numpy()).reshape(shape, order=order)
+
+    def filled(raw: bytes, dtype: DType, shape: tuple, order: str) -> Array:
+        new = Array()
+        new.value = made(raw, dtype, shape, order)
+        return new
+
+    known = {
+        ("multiarray", "_reconstruct"): lambda *_: Array(),
+        ("multiarray", "scalar"): lambda dtype, raw: made(raw, dtype, (), "C")[()],
+        ("numeric", "_frombuffer"): filled,
+        ("numpy", "ndarray"): Array,
+        ("numpy", "dtype"): DType,
+    }
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> object:
+            if module == "_codecs" and name == "encode":  # bytes in the oldest protocols
+                return lambda text, _: text.encode("latin1")
+            root, _, last = module.rpartition(".")
+            if root in ("", "numpy.core", "numpy._core") and (last, name) in known:
+                return known[last, name]
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+        def persistent_load(self, _: object) -> None:
+            raise pickle.UnpicklingError("it refers to data outside")
+
+    def plain(value: object) -> object:
+        if isinstance(value, Array):
+            return value.value
+        if isinstance(value, dict):
+            return {plain(k): plain(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(v) for v in value]
+        if isinstance(value, int | float | str | bytes | np.generic | None):
+            return value
+        raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")
+
+    try:
+        return plain(Unpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
+    except Exception as error:  # damaged pickles raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FrameError(
+            f"{path} is refused: {reason}. Expected a pickle of numpy arrays of numbers in plain "
+            "containers; it is damaged, cut short or unsafe."
+        ) from None
+
+
+# --------------------------------------------------------------- hard particles: .sph and .dsk
+
+
+def spheres(path: Path, *, skip_confined: bool = False) -> list[Frame]:
+    """Hard spheres (``.sph``) or disks (``.dsk``) of Smallenburg's EDMD and CVT, all frames.
+
+    A frame is a line with the number of particles (``&`` may stand before it), one with the box
+    edges, and for each particle a letter, x, y, z and the radius. Letters a, b, … become types
+    A, B, …; diameters go to ``particles.diameter``. In ``.dsk`` files z may be missing and is
+    ignored, as is the third edge. Blank lines and those that begin with ``#`` are passed over.
+    Coordinates begin at a corner of the box, and go on across its faces: crossings are kept.
+
+    Positions become float32, so spheres in contact may seem to overlap by 1e-6.
+
+    Parameters
+    ----------
+    skip_confined : bool
+        Leave out frames in a spherical wall (``ball``), which have no periodic box, in place of
+        an error.
+    """
+    d = 2 if ".dsk" in [x.lower() for x in path.suffixes[-2:]] else 3
+    rows = [
+        (i, line.split())
+        for i, line in enumerate(_lines(path), start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    found, at = [], 0
+    while at < len(rows):
+        at, frame = _hard_frame(path, rows, at, d)
+        if frame[0] is not None:
+            found.append(frame)
+        elif not skip_confined:
+            raise FrameError(
+                f"{path.name}: line {frame[1]} has a spherical wall ('ball'); expected periodic "
+                "box edges. Leave such frames out with skip_confined=True."
+            )
+    if not found:
+        raise FrameError(f"{path} holds no periodic frames; expected at least one.")
+    letters = sorted({letter for _, labels, *_ in found for letter in labels})
+    upper = [letter.upper() for letter in letters]
+    types = upper if len(set(upper)) == len(upper) else letters
+    out = []
+    for k, (edges, labels, x, radius) in enumerate(found):
+        frame = _build(
+            f"{path.name}[{k}]", x - edges / 2, edges, np.searchsorted(letters, labels),
+            types=types, dimensions=d,
+        )  # fmt: skip
+        frame.particles.diameter = (2 * radius).astype(np.float32)
+        frame.configuration.step = k
+        out.append(frame)
+    return out
+
+
+def _hard_frame(path: Path, rows: list[tuple[int, list[str]]], at: int, d: int) -> tuple:
+    """Row after a frame, and (edges, letters, positions, radii), or (None, line) in a ball."""
+
+    def wrong(line: int, came: list[str], expected: str) -> FrameError:
+        return FrameError(
+            f"{path.name}: line {line} is {' '.join(came)[:60]!r}; expected {expected}. The file "
+            "is damaged or cut short."
+        )
+
+    line, words = rows[at]
+    try:
+        n = int("".join(words).removeprefix("&")) if len(words) <= 2 else 0
+    except ValueError:
+        n = 0
+    if n < 1:
+        raise wrong(line, words, "the number of particles, at least 1")
+    if len(rows) < at + 2 + n:
+        raise FrameError(
+            f"{path.name}: the frame that begins in line {line} holds "
+            f"{max(0, len(rows) - at - 2)} of {n} particles; the file is cut short. Cut the last "
+            "frame away or fetch the file again."
+        )
+    where, box = rows[at + 1]
+    body = rows[at + 2 : at + 2 + n]
+    width = len(body[0][1])
+    if d == 3 and width < 5 or d == 2 and width not in (4, 5):
+        raise wrong(*body[0], "a letter, x, y, z and a radius" if d == 3 else "a letter, x, y, r")
+    for number, row in body:
+        if len(row) != width or not row[0].isalpha() or len(row[0]) != 1:
+            raise wrong(number, row, f"a letter and {width - 1} numbers")
+    if box[0] == "ball":
+        return at + 2 + n, (None, where)
+    try:
+        edges = np.array(box[:d], dtype=float)
+    except ValueError:
+        edges = np.array([])
+    if edges.shape != (d,) or not np.all(np.isfinite(edges)) or np.any(edges <= 0):
+        raise wrong(where, box, f"{d} positive box edges")
+    try:
+        values = np.array([row[1:] for _, row in body], dtype=float)
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    except ValueError:
+        values, bad = None, [i for i, (_, row) in enumerate(body) if not _are_numbers(row[1:])]
+    if len(bad):
+        raise wrong(*body[bad[0]], "a letter and finite numbers")
+    radius = values[:, 3] if width >= 5 else values[:, 2]
+    if np.any(radius <= 0):
+        raise wrong(*body[int(np.argmin(radius))], "a positive radius")
+    return at + 2 + n, (edges, [row[0] for _, row in body], values[:, :d], radius)
+
+
+def _are_numbers(words: list[str]) -> bool:
+    try:
+        return bool(np.all(np.isfinite(np.array(words, dtype=float))))
+    except ValueError:
+        return False
 
 
 # ------------------------------------------------------------------------------------- internals

@@ -8,7 +8,7 @@ A pooled correlation may live entirely in differences *between* configurations (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,7 +84,7 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> float:
 def _ranks(x: np.ndarray) -> np.ndarray:
     from scipy.stats import rankdata
 
-    return rankdata(x)
+    return rankdata(x, axis=0)
 
 
 def _coefficient(x: np.ndarray, y: np.ndarray, method: str) -> float:
@@ -274,6 +274,160 @@ def partial_correlation(
         if np.abs(residual).max() <= 1e-10 * np.abs(v).max():
             residual[:] = 0.0
     return correlate(*left, groups=group, n_boot=n_boot, level=level, seed=seed)
+
+
+def _table(
+    x: np.ndarray, labels: np.ndarray, groups: np.ndarray | None, method: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Checked x, labels (n, n_times) and numbered groups; ranks where the method wants them."""
+    labels = np.asarray(labels, dtype=np.float64)
+    if labels.ndim != 2 or labels.shape[1] == 0:
+        raise ValueError(
+            f"labels has shape {labels.shape}; expected (n, n_times), a column a time."
+        )
+    finite = np.isfinite(labels).all(axis=0)
+    if not finite.all():
+        column = int(np.flatnonzero(~finite)[0])
+        row = int(np.flatnonzero(~np.isfinite(labels[:, column]))[0])
+        raise ValueError(
+            f"label ({row}, {column}) is {labels[row, column]}; expected finite numbers. Leave "
+            "such samples or times out knowingly, before scoring."
+        )
+    x, _, group = _samples(x, labels[:, 0], groups, method)
+    if method == "spearman":
+        x, labels = _ranks(x), _ranks(labels)
+    return x - x.mean(), labels - labels.mean(axis=0), group
+
+
+def _against_columns(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Pearson r of each of the k columns of x with each of the labels, -> (k, n_times)."""
+    x, labels = x - x.mean(axis=0), labels - labels.mean(axis=0)
+    scale = np.sqrt(np.sum(x**2, axis=0)[:, None] * np.sum(labels**2, axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(scale > 1e-300, x.T @ labels / scale, np.nan)
+
+
+def correlate_times(
+    x: np.ndarray,
+    labels: np.ndarray,
+    *,
+    method: Method = "spearman",
+    groups: np.ndarray | None = None,
+    n_boot: int = 500,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Correlation with each of many labels, such as the propensity at each time.
+
+    Parameters
+    ----------
+    x : (n,) float array
+    labels : (n, n_times) float array
+    method : {"spearman", "pearson"}
+    groups, level, seed
+        As for :func:`correlate`. All times are resampled together.
+    n_boot : int
+        Resamplings; 0 for none. For Spearman samples keep the ranks they have among all: fast,
+        and the interval is that of :func:`correlate`, which ranks anew, within a few per cent of
+        its width.
+
+    Returns
+    -------
+    r, low, high : (n_times,) float64 arrays
+        NaN where ``x`` or a label does not vary; ``low`` and ``high`` NaN without bootstrap.
+    """
+    x, y, group = _table(x, labels, groups, method)
+    r = _against_columns(x[:, None], y)[0]
+    if n_boot == 0:
+        return r, np.full_like(r, np.nan), np.full_like(r, np.nan)
+    m, k = int(group.max()) + 1, y.shape[1]
+    terms = np.column_stack([np.ones_like(x), x, x * x, y, y * y, x[:, None] * y])
+    sums = np.zeros((m, terms.shape[1]))
+    np.add.at(sums, group, terms)
+    drawn = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=n_boot)
+    totals = drawn.astype(np.float64) @ sums
+    n, sx, sxx = totals[:, :3].T[:, :, None]
+    sy, syy, sxy = np.split(totals[:, 3:], [k, 2 * k], axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (sxy - sx * sy / n) / np.sqrt((sxx - sx**2 / n) * (syy - sy**2 / n))
+    limits = [
+        _interval(found[:, j], level) if np.isfinite(r[j]) else (np.nan,) * 2 for j in range(k)
+    ]
+    low, high = np.array(limits).T
+    return r, low, high
+
+
+def null_shuffle(
+    x: np.ndarray,
+    labels: np.ndarray,
+    *,
+    method: Method = "spearman",
+    groups: np.ndarray | None = None,
+    after: Callable[[np.ndarray], np.ndarray] | None = None,
+    n_shuffle: int = 500,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Correlations that are left when x is dealt out anew among the particles.
+
+    Parameters
+    ----------
+    x : (n,) float array
+    labels : (n, n_times) float array
+    method : {"spearman", "pearson"}
+    groups : (n,) array, optional
+        Shuffle only within these: species, so that a difference between species stays in the
+        null hypothesis.
+    after : callable, optional
+        Applied to the shuffled values, (n, n_shuffle) -> (n_labels, n_shuffle), before they are
+        correlated with (n_labels, n_times) labels. A quantity averaged over neighbourhoods is
+        smooth in space, and so are propensities; its null is to shuffle *first* and then to
+        average: ``after=lambda v: sphere_average(v, frame, 2.0)[large]``. Shuffling the averages
+        themselves gives a band that is too narrow.
+    n_shuffle, level, seed
+        Number of shuffles, width of the band.
+
+    Returns
+    -------
+    mean, low, high : (n_times,) float64 arrays
+        Of the correlations of the shuffled values.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x, noise = rng.normal(size=(2, 500))
+    >>> mean, low, high = null_shuffle(x, np.column_stack([x, x + noise]))
+    >>> bool(np.all(low < 0) and np.all(high > 0) and np.all(high < 0.15))
+    True
+    """
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
+    x, labels = np.asarray(x, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    if after is None:
+        x, labels, group = _table(x, labels, groups, method)
+    else:
+        x, _, group = _samples(x, np.zeros_like(x), groups, method)
+        labels = _table(np.arange(len(labels)), labels, None, method)[1]
+    if groups is None:
+        group = np.zeros(len(x), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    shuffled = np.tile(x, (n_shuffle, 1))
+    for g in range(int(group.max()) + 1):
+        inside = np.flatnonzero(group == g)
+        shuffled[:, inside] = rng.permuted(shuffled[:, inside], axis=1)
+    shuffled = shuffled.T
+    if after is not None:
+        shuffled = np.asarray(after(shuffled), dtype=np.float64)
+        if shuffled.shape != (len(labels), n_shuffle):
+            raise ValueError(
+                f"after gave shape {shuffled.shape}; expected ({len(labels)}, {n_shuffle}), a row "
+                "for each row of labels."
+            )
+        if method == "spearman":
+            shuffled = _ranks(shuffled)
+    found = _against_columns(shuffled, labels)
+    low, high = np.array([_interval(c, level) for c in found.T]).T
+    return found.mean(axis=0), low, high
 
 
 def permutation_pvalue(

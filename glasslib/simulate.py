@@ -7,6 +7,7 @@ resumes and loses at most the configuration under way.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,10 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from glasslib import engines, frames
+from glasslib import dynamics, engines, frames
 from glasslib.engines import base
 from glasslib.frames import Frame
 from glasslib.systems import System
+
+#: labels of particles that :func:`isoconfigurational` can store
+LABELS = (
+    "propensity", "propensity_variance", "squared_displacement", "replica_distance",
+    "bond_breaking", "bond_breaking_variance",
+)  # fmt: skip
+#: half width of the shell of wave vectors of collective scattering functions, 1/σ_AA
+SHELL = 0.2
 
 # ------------------------------------------------------------------------------------- liquids
 
@@ -55,9 +64,10 @@ def lattice(
 def liquid(
     system: System,
     *,
-    kT: float,
+    kT: float = 1.0,
     n: int | None = None,
     density: float | None = None,
+    eta: float | None = None,
     melt_kT: float = 2.0,
     melt_time: float = 150.0,
     duration: float = 300.0,
@@ -66,12 +76,17 @@ def liquid(
 ) -> Frame:
     """A liquid at ``kT``: a lattice, relaxed, melted at ``melt_kT`` and brought to ``kT``.
 
+    Hard particles grow instead from random points to the packing fraction ``eta``
+    (Lubachevsky and Stillinger) and then move for ``duration``.
+
     Parameters
     ----------
     kT : float
-        Temperature to end at, ε_AA.
+        Temperature to end at, ε_AA; 1 for hard particles.
     n, density : optional
         Particles and number density; the system's own by default.
+    eta : float, optional
+        Packing fraction of hard particles; the system's deepest by default.
     melt_kT : float
         Temperature of the melt; never below ``kT``.
     melt_time, duration : float
@@ -89,6 +104,13 @@ def liquid(
     """
     driver = engines.choose(system, engine)
     base.check_temperature(kT)
+    if system.hard:
+        from glasslib.engines import edmd
+
+        grown = edmd.grow(system, n=n, eta=eta, seed=seed)
+        return equilibrate(grown, system, kT=kT, duration=duration, engine=engine)
+    if eta is not None:
+        raise ValueError(f"eta is {eta}, but {system.name!r} is soft; give density instead.")
     base.check_temperature(melt_kT)
     start = lattice(system, n=n, density=density, seed=seed)
     start = driver.minimize(start, system, force_tolerance=1e-2)
@@ -105,6 +127,177 @@ def equilibrate(
     """The frame after ``duration`` τ at constant volume and temperature ``kT``."""
     driver = engines.choose(system, engine)
     return _last(driver.run(frame, system, kT=kT, duration=duration))
+
+
+def equilibrated(
+    system: System,
+    *,
+    kT: float = 1.0,
+    eta: float | None = None,
+    n: int | None = None,
+    sample_times: Sequence[float],
+    n_windows: int = 7,
+    n_thermo: int = 20,
+    seed: int = 0,
+    path: str | os.PathLike | None = None,
+    engine: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> Frame:
+    """An equilibrated configuration, with the evidence that it is one.
+
+    A :func:`liquid` runs for ``n_windows`` windows one after the other, each as long as the
+    last of ``sample_times``. In every window the mean-squared displacement and the
+    intermediate scattering functions are taken from its own start: when the liquid no longer
+    ages, windows agree, and so do energies and pressures. Seven windows of three relaxation
+    times make more than twenty of them.
+
+    Parameters
+    ----------
+    kT, eta, n, seed, engine
+        See :func:`liquid`.
+    sample_times : sequence of float
+        Ascending, τ; the last is the length of a window.
+    n_thermo : int
+        Evenly spaced samples of energy and pressure in a window.
+    path : path, optional
+        GSD file to write; a killed run resumes after the last whole window.
+
+    Returns
+    -------
+    gsd.hoomd.Frame
+        The end of the last window, with velocities and ``log``: ``kT``, ``eta`` (hard
+        particles), ``equilibration/ages`` (n_windows,), the time of each window's start;
+        ``equilibration/times`` (n_times,); per species ``equilibration/msd_A``,
+        ``equilibration/self_isf_A``, …, (n_windows, n_times); over all particles
+        ``equilibration/collective_isf``, same shape; ``equilibration/potential_energy`` (soft)
+        and ``equilibration/pressure``, (n_windows, n_thermo). Scattering functions are at the
+        system's ``wavenumber``.
+    """
+    driver = engines.choose(system, engine)
+    times = _sample_times(sample_times)
+    if n_windows < 1 or n_thermo < 1:
+        raise ValueError(f"n_windows is {n_windows}, n_thermo {n_thermo}; expected at least 1.")
+    if system.hard and eta is None:
+        eta = system.packing_fractions[0]
+    state = {"kT": np.array([float(kT)])} | ({"eta": np.array([float(eta)])} if system.hard else {})
+    protocol = {
+        "protocol": "equilibrated", "system": system.name, "dt": system.dt, "seed": int(seed),
+        "n_windows": int(n_windows), "n": int(n or system.n),
+    }  # fmt: skip
+    asked = {} if engine == "auto" else {"engine": engine}
+    thermo = times[-1] * np.arange(1, n_thermo + 1) / n_thermo
+    if system.dt:
+        thermo = np.rint(thermo / system.dt) * system.dt
+    parts = None if path is None else Path(f"{path}.parts") / "0000"
+
+    def window(w: int, start: Frame) -> Frame:
+        # samples on the same time step are one: the engines refuse them
+        both = np.sort(np.concatenate([times, thermo]))
+        both = both[np.concatenate([[True], np.diff(both) > (system.dt or 1e-9) / 2])]
+        at = [int(np.argmin(np.abs(both - t))) for t in times]
+        sampled = list(driver.run(start, system, kT=kT, duration=both[-1], sample_times=both))
+        series = {}
+        for key in ("pressure",) if system.hard else ("potential_energy", "pressure"):
+            value = np.array([f.log[key][0] for f in sampled])
+            if system.hard:  # pressures are means over the time since the sample before
+                value = _means(both, value, thermo)
+            else:
+                value = value[[int(np.argmin(np.abs(both - t))) for t in thermo]]
+            series[key] = value
+        final = np.stack([frames.unwrapped(sampled[i]) for i in at])
+        curves = _curves(start, final, system)
+        end = frames.copy(sampled[-1], log={**state, "times": times, **series, **curves})
+        return _stamped(end, driver, **protocol, window=w)
+
+    def one(_: int, __: Frame | None) -> Frame:
+        current, made = None, []
+        for w in range(n_windows):
+            part = None if parts is None else parts / f"{w:04d}-of-{n_windows}.gsd"
+            if part is None or not part.exists():
+                if current is None:
+                    melt = {"melt_time": 20.0, "duration": 10.0} if system.hard else {}
+                    current = liquid(system, kT=kT, n=n, eta=eta, seed=seed, engine=engine, **melt)
+                current = window(w, current)
+                if part is not None:
+                    frames.write(part, current)
+            else:
+                (current,) = frames.read(part)
+                expected = {**protocol, **asked, **state, "times": times, "window": w}
+                _check_same_run(current, expected, str(part))
+            made.append(current)
+            if progress:
+                progress(w + 1, n_windows)
+        log = {**state, "equilibration/ages": times[-1] * np.arange(n_windows)}
+        log["equilibration/times"] = times
+        for key in made[0].log:
+            if key not in (*state, "times", "provenance"):
+                stacked = np.stack([np.ravel(f.log[key]) for f in made])
+                log[f"equilibration/{key}"] = stacked.astype(np.float32)
+        return _stamped(frames.copy(current, log=log), driver, **protocol)
+
+    def expected(_: int) -> dict:
+        return {**protocol, **asked, **state, "equilibration/times": times}
+
+    return _in_parts(path, 1, one, expected, None)[0]
+
+
+def log_times(system: System, last: float, *, n: int = 20, first: float = 0.01) -> np.ndarray:
+    """Times evenly spaced in their logarithm, on the time steps of the system -> (n,), τ.
+
+    Raises
+    ------
+    ValueError
+        Where two times would fall on one time step.
+    """
+    if not 0 < first < last or n < 2:
+        raise ValueError(
+            f"first is {first}, last {last}, n {n}; expected 0 < first < last and n of 2 or more."
+        )
+    times = np.geomspace(first, last, n)
+    if system.dt:
+        times = np.rint(times / system.dt) * system.dt
+    if np.any(np.diff(times) <= 0) or times[0] <= 0:
+        raise ValueError(
+            f"{n} times from {first} to {last} do not fall on different steps of dt = "
+            f"{system.dt}; ask for fewer or begin later."
+        )
+    return times
+
+
+def _means(times: np.ndarray, value: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Time-weighted means of ``value[k]``, which holds since ``times[k - 1]``, up to each edge."""
+    total = np.concatenate([[0.0], np.cumsum(value * np.diff(times, prepend=0.0))])
+    grid = np.concatenate([[0.0], times])
+    at = np.interp(np.concatenate([[0.0], edges]), grid, total)
+    return np.diff(at) / np.diff(edges, prepend=0.0)
+
+
+def _sample_times(sample_times: Sequence[float]) -> np.ndarray:
+    """Ascending finite times, or an error."""
+    times = np.asarray(sample_times, dtype=float)
+    if times.ndim != 1 or len(times) == 0 or not np.all(np.isfinite(times)):
+        raise ValueError(f"sample_times is {sample_times}; expected a list of finite times.")
+    if np.any(np.diff(times) <= 0) or times[0] < 0:
+        raise ValueError("sample_times must ascend from 0 or later; sort them.")
+    return times
+
+
+def _curves(start: Frame, final: np.ndarray, system: System) -> dict[str, np.ndarray]:
+    """MSD and scattering functions between ``start`` and later unwrapped positions (T, N, 3)."""
+    r0 = frames.unwrapped(start)
+    kind = np.asarray(start.particles.typeid)
+    d, out = system.dimensions, {}
+    for i, name in enumerate(start.particles.types):
+        a, b = r0[kind == i, :d], final[:, kind == i, :d]
+        out[f"msd_{name}"] = dynamics.mean_squared_displacement(a, b)
+        if system.wavenumber:
+            out[f"self_isf_{name}"] = dynamics.self_intermediate_scattering(a, b, system.wavenumber)
+    if system.wavenumber:
+        k = dynamics.wavevectors(start.configuration.box, system.wavenumber, width=SHELL)
+        out["collective_isf"] = dynamics.collective_intermediate_scattering(
+            r0[:, :d], final[:, :, :d], k
+        )
+    return {key: np.asarray(value, dtype=np.float32) for key, value in out.items()}
 
 
 def inherent_structure(
@@ -239,11 +432,14 @@ def isoconfigurational(
     configurations: Frame | Sequence[Frame],
     system: System,
     *,
-    kT: float,
+    kT: float = 1.0,
     n_replicas: int,
     sample_times: Sequence[float],
     path: str | os.PathLike | None = None,
     ensemble: str = "nvt",
+    bond_cutoffs: tuple[float, float] | None = None,
+    inherent: bool = False,
+    labels: Sequence[str] = LABELS,
     seed: int = 0,
     n_jobs: int = 1,
     engine: str = "auto",
@@ -266,20 +462,36 @@ def isoconfigurational(
     sample_times : sequence of float
         Ascending, τ.
     path : path, optional
-        GSD file to write, one frame a configuration, resumable as :func:`cool`.
+        GSD file to write, one frame a configuration, resumable as :func:`cool`; what is lost
+        when a run is killed is the draws under way.
+    bond_cutoffs : (float, float), optional
+        Distances A1 and A2 in σ_AA: adds the bond-breaking correlation C_B, the share of the
+        neighbours within A1 at the start that are within A2 later (see
+        :func:`glasslib.dynamics.bond_breaking`).
+    inherent : bool
+        Also store the inherent structure of each configuration (soft systems).
+    labels : sequence of str
+        Which labels of :data:`LABELS` to keep; a smaller file for fewer.
     seed : int
         Draw *m* of configuration *c* uses ``SeedSequence((seed, c, m))``: what one replica
         does never depends on how many there are or on which core it runs.
     n_jobs : int
         Worker processes over replicas; -1 takes all cores.
+    progress : callable, optional
+        Called with (draws done, draws in all).
 
     Returns
     -------
     list of gsd.hoomd.Frame
         The configurations with ``log``: ``times`` (n_times,), ``particles/propensity``,
         ``particles/propensity_variance`` (over replicas, unbiased; 0 for a single one) and
-        ``particles/squared_displacement``, each (N, n_times), and
-        ``particles/replica_distance`` (N, n_replicas) at the last time.
+        ``particles/squared_displacement``, each (N, n_times);
+        ``particles/replica_distance`` (N, n_replicas) at the last time; with ``bond_cutoffs``
+        ``particles/bond_breaking`` and its ``_variance``, (N, n_times); with ``inherent``
+        ``particles/inherent_position`` (N, 3) and ``inherent_energy`` (1,) per particle. Per
+        draw, (n_replicas, n_times): ``msd_A``, … and, where the system has a wavenumber,
+        ``self_isf_A``, …, and ``collective_isf``. What :func:`equilibrated` found
+        (``equilibration/…``) stays.
     """
     configurations = [configurations] if isinstance(configurations, Frame) else configurations
     configurations = list(configurations)
@@ -289,74 +501,156 @@ def isoconfigurational(
         raise ValueError(f"n_replicas is {n_replicas}; expected at least 1.")
     if seed < 0:
         raise ValueError(f"seed is {seed}; expected an integer from 0.")
-    times = np.asarray(sample_times, dtype=float)
+    unknown = sorted(set(labels) - set(LABELS))
+    if unknown:
+        raise ValueError(f"unknown labels {', '.join(unknown)}; known: {', '.join(LABELS)}.")
+    if bond_cutoffs is not None and not 0 < bond_cutoffs[0] <= bond_cutoffs[1]:
+        raise ValueError(f"bond_cutoffs is {bond_cutoffs}; expected 0 < A1 <= A2.")
+    if inherent and system.hard:
+        raise ValueError(f"{system.name!r} is hard: it has no inherent structures; inherent=False.")
     driver = engines.choose(system, engine)
+    times = np.asarray(sample_times, dtype=float)
     for i, c in enumerate(configurations):
         frames.check(c, system=system, where=f"configuration {i}")
         configurations[i] = frames.wrapped(c)
-    base.check_run(
-        configurations[0], system, kT=kT, duration=times[np.isfinite(times)].max(initial=system.dt),
-        sample_times=times, dt=None, ensemble=ensemble,
-    )  # fmt: skip
+    if system.hard:
+        base.check_temperature(kT)
+        times = _sample_times(times)
+    else:
+        base.check_run(
+            configurations[0], system, kT=kT, sample_times=times, dt=None, ensemble=ensemble,
+            duration=times[np.isfinite(times)].max(initial=system.dt),
+        )  # fmt: skip
     protocol = {
         "protocol": "isoconfigurational", "system": system.name, "dt": system.dt,
         "ensemble": ensemble, "seed": int(seed), "n_replicas": int(n_replicas),
     }  # fmt: skip
+    if bond_cutoffs is not None:
+        protocol["bond_cutoffs"] = [float(a) for a in bond_cutoffs]
+    asked = {} if engine == "auto" else {"engine": engine}
 
     # entries of every configuration: a GSD file lends those of its first frame to the others
-    kept = set.intersection(
-        {"kT", "cooling_rate", "potential_energy", "density", "particles/energy"},
-        *(set(c.log) for c in configurations),
-    )
+    kept = {"kT", "eta", "cooling_rate", "potential_energy", "density", "particles/energy"}
+    kept |= {k for k in configurations[0].log if k.startswith("equilibration/")}
+    kept = kept.intersection(*(c.log for c in configurations))
 
     def one(c: int, _: Frame | None) -> Frame:
         start = frames.copy(configurations[c])
+        folder = None if path is None else Path(f"{path}.parts") / f"{c:04d}"
+        for piece in () if folder is None else folder.glob("[0-9]*-of-*"):
+            if not piece.stem.endswith(f"-of-{n_replicas}"):
+                raise frames.FrameError(
+                    f"{piece} belongs to a run with another n_replicas, this one has {n_replicas}. "
+                    f"Ask for what it holds, or move {folder.parent} away to make it anew."
+                )
         jobs = [
-            (driver, start, system, kT, times, ensemble, (seed, c, m)) for m in range(n_replicas)
-        ]
-        if n_jobs == 1:
-            distances = [_replica(*job) for job in jobs]
-        else:
-            from joblib import Parallel, delayed
-
-            distances = Parallel(n_jobs=n_jobs)(delayed(_replica)(*job) for job in jobs)
-        r = np.stack(distances)  # (replica, particle, time)
-        variance = r.var(axis=0, ddof=1) if n_replicas > 1 else np.zeros(r.shape[1:])
-        keep = {k: v for k, v in start.log.items() if k in kept}
-        new = frames.copy(start, log=keep)
+            (driver, start, system, kT, times, ensemble, bond_cutoffs, (seed, c, m),
+             None if folder is None else folder / f"{m:04d}-of-{n_replicas}.npz")
+            for m in range(n_replicas)
+        ]  # fmt: skip
+        draws = []
+        for m, draw in enumerate(_spread(_draw, jobs, n_jobs)):
+            draws.append(draw)
+            if progress:
+                progress(c * n_replicas + m + 1, len(configurations) * n_replicas)
+        new = frames.copy(start, log={k: v for k, v in start.log.items() if k in kept})
         new.particles.velocity = None
-        new.log.update(
-            {
-                "times": times,
-                "run_kT": np.array([float(kT)]),
-                "particles/propensity": r.mean(axis=0).astype(np.float32),
-                "particles/propensity_variance": variance.astype(np.float32),
-                "particles/squared_displacement": (r**2).mean(axis=0).astype(np.float32),
-                "particles/replica_distance": np.ascontiguousarray(r[:, :, -1].T, np.float32),
-            }
-        )
+        new.log.update({"times": times, "run_kT": np.array([float(kT)])})
+        if inherent:
+            quenched = driver.minimize(start, system)
+            new.log["particles/inherent_position"] = np.array(quenched.particles.position)
+            new.log["inherent_energy"] = np.array(quenched.log["potential_energy"])
+        new.log.update(_labels(draws, labels))
         return _stamped(new, driver, **protocol)
 
     def expected(c: int) -> dict:
-        asked = {} if engine == "auto" else {"engine": engine}
         start = {"position": configurations[c].particles.position}
         return {**protocol, **asked, "times": times, "run_kT": np.array([float(kT)]), **start}
 
-    return _in_parts(path, len(configurations), one, expected, progress)
+    return _in_parts(path, len(configurations), one, expected, None)
 
 
-def _replica(driver, start, system, kT, times, ensemble, seed) -> np.ndarray:
-    """|Δr| (N, n_times) of one velocity draw."""
+def _spread(function: Callable, jobs: Sequence[tuple], n_jobs: int):
+    """Results of ``function(*job)`` in order, over ``n_jobs`` processes."""
+    if n_jobs == 1:
+        yield from (function(*job) for job in jobs)
+        return
+    from joblib import Parallel, delayed
+
+    yield from Parallel(n_jobs=n_jobs, return_as="generator")(delayed(function)(*j) for j in jobs)
+
+
+def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, seed, path) -> dict:
+    """Distances, bonds and curves of one velocity draw; read from ``path`` if they are there."""
+    protocol = {
+        "engine": driver.name, "system": system.name, "dt": system.dt, "run_kT": float(kT),
+        "times": [float(t) for t in times], "ensemble": ensemble,
+        "bond_cutoffs": bond_cutoffs and [float(a) for a in bond_cutoffs], "seed": list(seed),
+        "positions": hashlib.sha1(start.particles.position.tobytes()).hexdigest(),
+    }  # fmt: skip
+    if path is not None and path.exists():
+        with np.load(path, allow_pickle=False) as stored:
+            draw = {k: stored[k] for k in stored.files}
+        made = json.loads(str(draw.pop("protocol")))
+        for name, want in protocol.items():
+            if made[name] != want:
+                difference = (
+                    "begins from other positions" if name == "positions"
+                    else f"was made with {name} = {made[name]}, this run has {want}"
+                )  # fmt: skip
+                raise frames.FrameError(
+                    f"{path} {difference}. Ask for what it holds, or move {path.parent.parent} "
+                    "away to make it anew."
+                )
+        return draw
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    start = frames.copy(start, log={})
-    start.particles.velocity = base.thermal_velocities(
+    begin = frames.copy(start, log={})
+    begin.particles.velocity = base.thermal_velocities(
         start.particles.N, kT, rng, dimensions=system.dimensions
     )
-    r0 = frames.unwrapped(start)
+    r0 = frames.unwrapped(begin)
     run = driver.run(
-        start, system, kT=kT, duration=float(times[-1]), sample_times=times, ensemble=ensemble
+        begin, system, kT=kT, duration=float(times[-1]), sample_times=times, ensemble=ensemble
     )
-    return np.stack([np.linalg.norm(frames.unwrapped(f) - r0, axis=1) for f in run], axis=1)
+    final = np.stack([frames.unwrapped(f) for f in run])
+    draw = {"distance": np.linalg.norm(final - r0, axis=2).T.astype(np.float32)}
+    if bond_cutoffs is not None:
+        bonds = dynamics.bonds(begin, bond_cutoffs[0])
+        share = dynamics.bond_breaking(bonds, final, start.configuration.box, bond_cutoffs[1])
+        draw["bond_breaking"] = share.T.astype(np.float32)
+    draw.update(_curves(begin, final, system))
+    if path is not None:
+        with frames.atomic(path) as temporary:
+            np.savez(temporary, protocol=json.dumps(protocol), **draw)
+    return draw
+
+
+def _labels(draws: list[dict], labels: Sequence[str]) -> dict[str, np.ndarray]:
+    """Means and variances over draws, as log entries."""
+    r = np.stack([d["distance"] for d in draws]).astype(float)  # (draw, particle, time)
+
+    def variance(x: np.ndarray) -> np.ndarray:
+        return x.var(axis=0, ddof=1) if len(x) > 1 else np.zeros(x.shape[1:])
+
+    out = {
+        "propensity": lambda: r.mean(axis=0),
+        "propensity_variance": lambda: variance(r),
+        "squared_displacement": lambda: (r**2).mean(axis=0),
+        "replica_distance": lambda: r[:, :, -1].T,
+    }
+    if "bond_breaking" in draws[0]:
+        bonds = np.stack([d["bond_breaking"] for d in draws]).astype(float)
+        out["bond_breaking"] = lambda: bonds.mean(axis=0)
+        out["bond_breaking_variance"] = lambda: variance(bonds)
+    log = {
+        f"particles/{name}": np.ascontiguousarray(make(), dtype=np.float32)
+        for name, make in out.items()
+        if name in labels
+    }
+    for key in draws[0]:
+        if key not in ("distance", "bond_breaking"):
+            log[key] = np.stack([d[key] for d in draws])
+    return log
 
 
 # --------------------------------------------------------------------------------------- internals

@@ -123,6 +123,12 @@ class System:
         Nosé–Hoover (MTTK) relaxation time.
     bond_cutoffs : dict
         ``{(a, b): r}`` first-neighbour cut-offs where a source publishes them.
+    wavenumber : float or None
+        First peak of the total structure factor at the deepest state point, where the
+        intermediate scattering function is looked at; 1/σ_AA.
+    bond_breaking_cutoffs : (float, float) or None
+        Distances A1, A2 of the bond-breaking correlation: neighbours within A1 at the start,
+        still within A2 later; σ_AA.
     notes : str
         Choices the source leaves open.
     """
@@ -142,6 +148,8 @@ class System:
     dt: float | None = None
     thermostat_time: float | None = None
     bond_cutoffs: dict[tuple[str, str], float] = field(default_factory=dict)
+    wavenumber: float | None = None
+    bond_breaking_cutoffs: tuple[float, float] | None = None
     notes: str = ""
 
     @property
@@ -254,6 +262,8 @@ _ALL = (
         n=2000,
         diameters={"A": 1.0, "B": 0.85},
         packing_fractions=(0.58, 0.57, 0.56, 0.55, 0.54),
+        wavenumber=8.2,
+        bond_breaking_cutoffs=(1.3, 1.6),
         notes="N is our choice.",
     ),
     System(
@@ -270,6 +280,8 @@ _ALL = (
         pairs=_mixture((1.0, 1.0, 1.0), (1.0, 1.1, 1.2), r_cut=MINIMUM, truncation="shift"),
         dt=0.005,
         thermostat_time=0.5,
+        wavenumber=6.5,
+        bond_breaking_cutoffs=(1.5, 1.9),
         notes="Truncated and shifted at the minimum. B is the large species here; N, time step "
         "and thermostat are our choice.",
     ),
@@ -287,6 +299,8 @@ _ALL = (
         pairs=_mixture(**_KA, r_cut=2.5, truncation="shift"),
         dt=0.005,
         thermostat_time=0.5,
+        wavenumber=7.25,
+        bond_breaking_cutoffs=(1.35, 1.7),
         notes="Cut and shifted at 2.5 σ_ab. N, time step and thermostat are our choice.",
     ),
     System(

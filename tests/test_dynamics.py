@@ -1,9 +1,12 @@
-"""Propensity and its noise ceiling."""
+"""Propensity and its ceilings, scattering functions, time scales, bond breaking."""
 
 import numpy as np
 import pytest
+from oracles import external, refuses
 
-from glasslib import dynamics
+from glasslib import dynamics, frames
+
+GAUSS = 0.15  # width of a Gaussian displacement along each axis
 
 
 def test_uniform_motion():
@@ -51,6 +54,45 @@ def test_pure_noise_has_no_ceiling():
     assert dynamics.noise_ceiling(np.ones(10), np.ones(10), 8) == 0.0
 
 
+@pytest.mark.parametrize("replicas", [7, 32])
+def test_brute_force_ceiling_agrees(replicas):
+    rng = np.random.default_rng(replicas)
+    runs = rng.normal(size=3000) + 2 * rng.normal(size=(replicas, 3000))
+    formula = dynamics.noise_ceiling(runs.mean(axis=0), runs.var(axis=0, ddof=1), replicas)
+    assert dynamics.split_half_ceiling(runs) == pytest.approx(formula, abs=0.015)
+    # ranks of Gaussians correlate a little less: 6/π asin(r/2)
+    rank = dynamics.split_half_ceiling(runs, method="spearman")
+    assert formula - 0.03 < rank < formula + 0.005
+
+
+def test_brute_force_ceiling_does_not_see_scale_or_order():
+    rng = np.random.default_rng(2)
+    runs = rng.gamma(2, size=400) + rng.normal(size=(10, 400))
+    ceiling = dynamics.split_half_ceiling(runs)
+    assert dynamics.split_half_ceiling(3 * runs + 1) == pytest.approx(ceiling)
+    assert dynamics.split_half_ceiling(runs[:, ::-1]) == pytest.approx(ceiling)
+    same = dynamics.split_half_ceiling(np.tile(runs[0], (4, 1)), method="spearman")
+    assert same == pytest.approx(1.0)
+    assert dynamics.split_half_ceiling(rng.normal(size=(6, 30000))) < 0.2
+    assert dynamics.split_half_ceiling(np.ones((4, 10))) == 0.0
+
+
+def test_ceilings_of_the_public_botan_set():
+    """Both ways agree on real displacements, configuration by configuration."""
+    both = []
+    for i in range(1, 11):
+        (f,) = frames.read(external(f"botan/isoconfig_N4096T0.44_{i}_tc07.npz"))
+        a = f.particles.typeid == 0
+        mean, variance = (
+            f.log[f"particles/propensity{x}"][a].astype(float) for x in ("", "_variance")
+        )
+        formula = dynamics.noise_ceiling(mean, variance, 32)
+        halves = dynamics.split_half_ceiling(f.log["particles/replica_distance"].T[:, a])
+        assert halves == pytest.approx(formula, abs=0.005)
+        both.append(formula)
+    assert 0.89 < np.mean(both) < 0.94  # .925 is known for fewer of them
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="expected \\(N, d\\) and"):
         dynamics.displacement(np.zeros((3, 2)), np.zeros((4, 2)))
@@ -60,3 +102,362 @@ def test_bad_input():
         dynamics.noise_ceiling(np.arange(5.0), np.ones(5), 1)
     with pytest.raises(ValueError, match="expected equal"):
         dynamics.noise_ceiling(np.arange(5.0), np.ones(4), 4)
+    refuses(lambda: dynamics.split_half_ceiling(np.ones((1, 9))), "(1, 9)", "M at least 2")
+    refuses(lambda: dynamics.split_half_ceiling(np.ones((3, 9)), method="kendall"), "'kendall'")
+
+
+# ------------------------------------------------------------------------ scattering functions
+
+
+def gaussian_walk(dimensions, *, n=4000, edge=12.0, replicas=6, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-edge / 2, edge / 2, (n, dimensions))
+    return x, x + rng.normal(scale=GAUSS, size=(replicas, n, dimensions)), np.full(dimensions, edge)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_gaussian_displacements(dimensions):
+    """F = exp(−q² σ² / 2) for self and, in an ideal gas, collective scattering; MSD = d σ²."""
+    x, y, edges = gaussian_walk(dimensions)
+    q = 7.0
+    expected = np.exp(-((q * GAUSS) ** 2) / 2)
+    msd = dynamics.mean_squared_displacement(x, y)
+    np.testing.assert_allclose(msd, dimensions * GAUSS**2, rtol=0.05)
+    self_part = dynamics.self_intermediate_scattering(x, y, q)
+    assert self_part.shape == (6,)
+    np.testing.assert_allclose(self_part, expected, atol=0.02)
+    k = dynamics.wavevectors(edges, q, width=0.3, n_max=300)
+    total = dynamics.collective_intermediate_scattering(x, y, k)
+    assert total.mean() == pytest.approx(expected, abs=1.5 / np.sqrt(total.size * len(k)))
+    for one, all_six in (
+        (dynamics.mean_squared_displacement(x, y[2]), msd),
+        (dynamics.self_intermediate_scattering(x, y[2], q), self_part),
+        (dynamics.collective_intermediate_scattering(x, y[2], k), total),
+    ):
+        assert isinstance(one, float)
+        assert one == pytest.approx(all_six[2], rel=1e-12)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_directional_average_is_that_of_many_directions(dimensions):
+    rng = np.random.default_rng(1)
+    move = rng.normal(scale=0.4, size=(5, dimensions))
+    unit = rng.normal(size=(200_000, dimensions))
+    unit /= np.linalg.norm(unit, axis=1)[:, None]
+    direct = np.cos(3.0 * unit @ move.T).mean()
+    found = dynamics.self_intermediate_scattering(np.zeros_like(move), move, 3.0)
+    assert found == pytest.approx(direct, abs=5e-3)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_collective_scattering_against_the_double_sum(dimensions):
+    """Eq. 2 of Boattini et al., word for word."""
+    rng = np.random.default_rng(3)
+    x = rng.uniform(0, 5, (20, dimensions))
+    y = x + rng.normal(scale=0.3, size=x.shape)
+    k = dynamics.wavevectors(np.full(dimensions, 5.0), 6.0, width=0.5)
+    num = den = 0.0
+    for q in np.concatenate([k, -k]):
+        num += sum(np.exp(1j * q @ (y[j] - x[i])) for i in range(20) for j in range(20))
+        den += sum(np.exp(1j * q @ (x[j] - x[i])) for i in range(20) for j in range(20))
+    found = dynamics.collective_intermediate_scattering(x, y, k)
+    assert found == pytest.approx((num / den).real, abs=1e-10)
+    assert abs((num / den).imag) < 1e-12
+
+
+def test_scattering_at_rest_and_after_a_reshuffle():
+    x, _, edges = gaussian_walk(3, n=1000)
+    k = dynamics.wavevectors(edges, 7.0, width=0.3)
+    assert dynamics.collective_intermediate_scattering(x, x, k) == pytest.approx(1.0, abs=1e-12)
+    assert dynamics.self_intermediate_scattering(x, x, 7.0) == 1.0
+    order = np.random.default_rng(0).permutation(len(x))
+    # which particle is where: nothing to the density, all to the particles
+    swapped = dynamics.collective_intermediate_scattering(x, x[order], k)
+    assert swapped == pytest.approx(1.0, abs=1e-9)
+    assert abs(dynamics.self_intermediate_scattering(x, x[order], 7.0)) < 0.05
+    new = np.random.default_rng(1).uniform(-6, 6, x.shape)
+    assert abs(dynamics.collective_intermediate_scattering(x, new, k)) < 4 / np.sqrt(len(k))
+
+
+def test_scattering_invariances():
+    x, y, edges = gaussian_walk(3, n=300, replicas=1)
+    y = y[0]
+    k = dynamics.wavevectors(edges, 7.0, width=0.3)
+    rng = np.random.default_rng(0)
+    order, shift = rng.permutation(300), rng.normal(size=3)
+    images = rng.integers(-2, 3, (300, 3)) * edges
+
+    def observables(a, b):
+        return (
+            dynamics.mean_squared_displacement(a, b),
+            dynamics.self_intermediate_scattering(a, b, 7.0),
+            dynamics.collective_intermediate_scattering(a, b, k),
+        )
+
+    reference = observables(x, y)
+    np.testing.assert_allclose(observables(x[order], y[order]), reference, rtol=1e-9)
+    np.testing.assert_allclose(observables(x + shift, y + shift), reference, rtol=1e-9)
+    np.testing.assert_allclose(observables(x + images, y + images), reference, rtol=1e-9)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    np.testing.assert_allclose(observables(x @ turn, y @ turn)[:2], reference[:2], rtol=1e-9)
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # a symmetry of the cubic box
+    np.testing.assert_allclose(observables(x @ quarter, y @ quarter), reference, rtol=1e-9)
+    # the density does not care which image of the box a particle is in
+    assert dynamics.collective_intermediate_scattering(x, y + images, k) == pytest.approx(
+        reference[2], abs=1e-9
+    )
+
+
+def test_wavevectors():
+    k = dynamics.wavevectors([6.0, 7.0, 8.0, 0, 0, 0], 7.0, width=0.2)
+    np.testing.assert_allclose(np.linalg.norm(k, axis=1), 7.0, atol=0.2 + 1e-12)
+    n = k * [6, 7, 8] / (2 * np.pi)
+    np.testing.assert_allclose(n, np.rint(n), atol=1e-9)
+    kept = {tuple(v) for v in np.rint(n).astype(int)}
+    grid = np.arange(-12, 13)
+    every = np.stack(np.meshgrid(grid, grid, grid), axis=-1).reshape(-1, 3)
+    length = np.linalg.norm(2 * np.pi * every / [6, 7, 8], axis=1)
+    every = {tuple(v) for v in every[np.abs(length - 7) <= 0.2]}
+    assert kept | {tuple(-i for i in v) for v in kept} == every
+    assert len(every) == 2 * len(kept)
+    assert dynamics.wavevectors([9.0, 9.0, 0, 0, 0, 0], 5.0, width=0.3).shape[1] == 2
+    few = dynamics.wavevectors([9.0, 9.0], 5.0, width=0.5, n_max=7, seed=3)
+    assert few.shape == (7, 2)
+    again = dynamics.wavevectors([9.0, 9.0], 5.0, width=0.5, n_max=7, seed=3)
+    np.testing.assert_array_equal(few, again)
+    tilted = np.array([6.0, 5.5, 5.0, 0.3, -0.2, 0.4])
+    k = dynamics.wavevectors(tilted, 6.0, width=0.3)
+    n = k @ frames.cell_matrix(tilted) / (2 * np.pi)
+    np.testing.assert_allclose(n, np.rint(n), atol=1e-9)
+
+
+def test_scattering_refuses():
+    x = np.zeros((4, 3))
+    refuses(lambda: dynamics.self_intermediate_scattering(x, x, -1.0), "q is -1", "positive")
+    refuses(lambda: dynamics.self_intermediate_scattering(x[:, :1], x[:, :1], 1.0), "1 columns")
+    refuses(lambda: dynamics.collective_intermediate_scattering(x, x, np.ones((5, 2))), "(5, 2)")
+    refuses(lambda: dynamics.wavevectors([5.0, 5.0], 7.0, width=1e-6), "no wave vector", "larger")
+    refuses(lambda: dynamics.wavevectors(5.0, 7.0, width=0.1), "box has shape ()")
+    refuses(lambda: dynamics.wavevectors([5.0, 5.0], 0, width=0.1), "q is 0")
+
+
+# -------------------------------------------------------------------------------- time scales
+
+TIMES = np.geomspace(0.1, 1000, 41)
+
+
+def two_steps(t, plateau, tau, beta):
+    return (1 - plateau) * np.exp(-((t / 0.1) ** 2)) + plateau * np.exp(-((t / tau) ** beta))
+
+
+@pytest.mark.parametrize("plateau", [0.5, 0.7, 0.85])
+@pytest.mark.parametrize(("tau", "beta"), [(20, 0.7), (200, 0.55), (2000, 0.8)])
+def test_relaxation_time_of_a_two_step_decay(plateau, tau, beta):
+    """The window leaves out the first step: 3 % in tau, where it took the whole curve 20 %."""
+    t = np.geomspace(0.01, 2e4, 64)
+    f = two_steps(t, plateau, tau, beta)
+    found = dynamics.relaxation_time(t, f)
+    assert found.tau == pytest.approx(tau, rel=0.03)
+    assert found.beta == pytest.approx(beta, rel=0.03)
+    assert found.gamma == pytest.approx(plateau, rel=0.02)
+    assert found.window[0] >= 0.1
+    exact = tau * np.log(plateau * np.e) ** (1 / beta)  # plateau · exp(−(t/tau)^beta) = 1/e
+    assert found.tau_1e == pytest.approx(exact, rel=0.03)
+    whole = dynamics.relaxation_time(t, f, window=(0, np.inf))
+    assert abs(whole.tau / tau - 1) > 2 * abs(found.tau / tau - 1)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_errors_of_relaxation_times_are_calibrated(known):
+    rng = np.random.default_rng(5)
+    pulls = []
+    for _ in range(120):
+        f = 0.8 * np.exp(-((TIMES / 30) ** 0.7)) + rng.normal(scale=0.005, size=41)
+        sigma = np.full(41, 0.005) if known else None
+        found = dynamics.relaxation_time(TIMES, f, uncertainty=sigma)
+        pulls.append((found.tau - 30) / found.tau_error)
+    assert abs(np.mean(pulls)) < 0.4
+    assert 0.8 < np.std(pulls) < 1.4
+
+
+def test_bootstrap_errors_see_what_replicas_share_over_time():
+    """Replicas that relax at different speeds: correlated errors, which a covariance misses."""
+    rng = np.random.default_rng(6)
+    pulls, alone = [], []
+    for _ in range(40):
+        speed = np.exp(0.2 * rng.normal(size=(12, 1)))
+        f = 0.8 * np.exp(-((TIMES * speed / 30) ** 0.7))
+        f += rng.normal(scale=0.003, size=f.shape)
+        found = dynamics.relaxation_time(TIMES, f, n_boot=40)
+        pulls.append((np.log(found.tau) - np.log(30)) / (found.tau_error / found.tau))
+        single = dynamics.relaxation_time(TIMES, f.mean(axis=0))
+        alone.append(found.tau_error / single.tau_error)
+    assert 0.7 < np.std(pulls) < 1.5
+    assert np.median(alone) > 2
+
+
+def test_relaxation_time_scales_with_time_and_is_reproducible():
+    rng = np.random.default_rng(7)
+    f = 0.8 * np.exp(-((TIMES / 30) ** 0.7)) + rng.normal(scale=0.003, size=(4, 41))
+    a, b = dynamics.relaxation_time(TIMES, f), dynamics.relaxation_time(7 * TIMES, f)
+    for name in ("tau", "tau_error", "tau_1e"):
+        assert getattr(b, name) == pytest.approx(7 * getattr(a, name), rel=1e-5)
+    assert dynamics.relaxation_time(TIMES, f) == a
+    with_zero = dynamics.relaxation_time(np.append(0, TIMES), np.insert(f, 0, 1.0, axis=1))
+    assert with_zero == a
+
+
+def test_no_relaxation_time_without_relaxation():
+    slow = 0.8 * np.exp(-((TIMES / 1e5) ** 0.7))
+    refuses(lambda: dynamics.relaxation_time(TIMES, slow), "falls only to 0.7", "Run longer")
+    nearly = 0.8 * np.exp(-((TIMES / 1500) ** 0.7))
+    message = refuses(lambda: dynamics.relaxation_time(TIMES, nearly), "falls only to", "gamma/e")
+    assert "extrapolate to tau = 15" in message
+    few = np.array([0.1, 1.0, 10.0, 100.0])
+    f = 0.8 * np.exp(-((few / 3) ** 0.7))
+    refuses(lambda: dynamics.relaxation_time(few, f), "ten times a decade")
+    refuses(lambda: dynamics.relaxation_time(few, f[:3]), "(4,)", "(3,)")
+    refuses(lambda: dynamics.relaxation_time(few[::-1], f), "ascend")
+    refuses(lambda: dynamics.relaxation_time(few, f * np.nan), "not finite")
+    refuses(lambda: dynamics.relaxation_time(few, f, uncertainty=np.zeros(4)), "positive")
+    refuses(lambda: dynamics.relaxation_time(few, f, uncertainty=np.ones(5)), "(5,)", "(4,)")
+    refuses(lambda: dynamics.relaxation_time(few[:0], f[:0]), "beyond")
+    refuses(lambda: dynamics.relaxation_time(few, f, window=(1, 5)), "1 times lie", "at least 4")
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_diffusion_of_random_walks(dimensions):
+    rng = np.random.default_rng(8)
+    t = np.unique(np.rint(np.geomspace(1, 400, 25)).astype(int))
+    pulls = []
+    for _ in range(25):
+        steps = rng.normal(scale=0.1, size=(8, 60, 400, dimensions))
+        walks = np.cumsum(steps, axis=2)[:, :, t - 1]
+        msd = (walks**2).sum(axis=-1).mean(axis=1)  # (8 blocks, n_times)
+        found = dynamics.diffusion(t, msd, dimensions=dimensions)
+        pulls.append((found.D - 0.1**2 / 2) / found.D_error)
+    assert abs(np.mean(pulls)) < 0.6
+    assert 0.6 < np.std(pulls) < 1.6
+
+
+def test_diffusion_leaves_the_cage_out():
+    t = np.geomspace(0.01, 1e4, 61)
+    msd = 0.05 * (1 - np.exp(-((t / 0.1) ** 2))) + 6 * 3e-4 * t
+    found = dynamics.diffusion(t, msd, dimensions=3)
+    np.testing.assert_allclose(found.D, 3e-4, rtol=1e-3)
+    assert 100 < found.window[0] < 1000
+    refuses(lambda: dynamics.diffusion(t[:30], msd[:30], dimensions=3), "not yet", "Run longer")
+    refuses(lambda: dynamics.diffusion(t, msd, dimensions=1), "2 or 3")
+    refuses(lambda: dynamics.diffusion(t, -msd, dimensions=3), "positive msd")
+
+
+def test_diffusion_time_is_when_the_msd_is_one_diameter():
+    for d in (2, 3):
+        tau = dynamics.diffusion_time(0.02, dimensions=d, sigma=1.4)
+        assert 2 * d * 0.02 * tau == pytest.approx(1.4**2)
+    refuses(lambda: dynamics.diffusion_time(-1, dimensions=3), "D is -1")
+
+
+# -------------------------------------------------------------------------------------- bonds
+
+
+def naive_bond_breaking(frame, final, r_in, r_out):
+    """Double loop with minimum images, by trying the nearest images."""
+    d = frames.dimensions(frame)
+    cell = frames.cell_matrix(frame.configuration.box)[:d, :d]
+    steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * d), axis=-1).reshape(-1, d) @ cell.T
+    x = np.asarray(frame.particles.position, dtype=float)[:, :d]
+    y = frames.build(
+        final, frame.configuration.box, frame.particles.typeid, dimensions=d
+    ).particles.position[:, :d].astype(float)  # fmt: skip
+    name = [frame.particles.types[t] for t in frame.particles.typeid]
+
+    def near(z, i, j, r):
+        r = r[name[i], name[j]] if isinstance(r, dict) else r
+        return np.linalg.norm(z[i] - z[j] + steps, axis=1).min() < r
+
+    out = []
+    for i in range(len(x)):
+        old = [j for j in range(len(x)) if j != i and near(x, i, j, r_in)]
+        stay = [j for j in old if near(y, i, j, r_out)]
+        out.append(len(stay) / len(old) if old else np.nan)
+    return np.array(out)
+
+
+def bonded(dimensions, box, n, seed=0):
+    rng = np.random.default_rng(seed)
+    cell = frames.cell_matrix(np.asarray(box, dtype=float))
+    x = rng.uniform(-0.5, 0.5, (n, 3)) @ cell.T * (np.arange(3) < dimensions)
+    frame = frames.build(x, box, np.arange(n) % 2, dimensions=dimensions)
+    jump = rng.normal(scale=0.4, size=(2, n, 3)) * (np.arange(3) < dimensions)
+    return frame, frames.unwrapped(frame) + jump
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "box"),
+    [
+        (2, [8.0, 7.0, 0, 0, 0, 0]),
+        (3, [6.0, 5.0, 5.5, 0, 0, 0]),
+        (3, [6.0, 5.5, 5.0, 0.3, -0.2, 0.4]),
+        (2, [8.0, 7.0, 0, 0.4, 0, 0]),
+    ],
+)
+def test_bond_breaking_against_a_double_loop(dimensions, box):
+    frame, final = bonded(dimensions, box, 70)
+    pairs = dynamics.bonds(frame, 1.2)
+    assert np.all(pairs[:, 0] < pairs[:, 1])
+    found = dynamics.bond_breaking(pairs, final, frame.configuration.box, 1.6)
+    assert found.shape == (2, 70)
+    for m in range(2):
+        slow = naive_bond_breaking(frame, final[m], 1.2, 1.6)
+        np.testing.assert_allclose(found[m], slow)
+    assert 0.1 < np.nanmean(found) < 0.95
+    one = dynamics.bond_breaking(pairs, final[0, :, :dimensions], frame.configuration.box, 1.6)
+    np.testing.assert_array_equal(one, found[0])
+
+
+def test_bonds_scaled_by_species():
+    sigma = {("A", "A"): 1.0, ("A", "B"): 0.8, ("B", "B"): 0.88}
+    frame, final = bonded(3, [6.0] * 3 + [0] * 3, 80)
+    pairs = dynamics.bonds(frame, 1.4, sigma=sigma)
+    cut = {p: 1.4 * s for p, s in sigma.items()}
+    np.testing.assert_array_equal(pairs, dynamics.bonds(frame, cut))
+    out = dynamics.bond_cutoffs(frame, pairs, 1.8, sigma=sigma)
+    both = sigma | {("B", "A"): 0.8}
+    slow = naive_bond_breaking(
+        frame, final[0],
+        {p: 1.4 * s for p, s in both.items()}, {p: 1.8 * s for p, s in both.items()},
+    )  # fmt: skip
+    found = dynamics.bond_breaking(pairs, final[0], frame.configuration.box, out)
+    np.testing.assert_allclose(found, slow)
+    refuses(lambda: dynamics.bonds(frame, {("A", "A"): 1.0}), "no entry for A-B")
+    refuses(lambda: dynamics.bonds(frame, 3.1), "3.1", "half the narrowest width")
+    refuses(lambda: dynamics.bonds(frame, -1.0), "positive")
+
+
+def test_bond_breaking_invariances():
+    frame, final = bonded(3, [6.0] * 3 + [0] * 3, 80)
+    box, pairs = frame.configuration.box, dynamics.bonds(frame, 1.3)
+    found = dynamics.bond_breaking(pairs, final, box, 1.7)
+    rng = np.random.default_rng(0)
+    moved = final + rng.normal(size=3) + 6.0 * rng.integers(-2, 3, (80, 3))
+    np.testing.assert_allclose(dynamics.bond_breaking(pairs, moved, box, 1.7), found)
+    # a permutation of the particles permutes the result
+    order = rng.permutation(80)
+    again = frames.subset(frame, order)
+    np.testing.assert_allclose(
+        dynamics.bond_breaking(dynamics.bonds(again, 1.3), final[:, order], box, 1.7),
+        found[:, order],
+    )
+    stay = dynamics.bond_breaking(pairs, frame.particles.position, box, 1.7)
+    assert np.nanmin(stay) == 1.0
+    np.testing.assert_array_equal(np.isnan(stay), np.bincount(pairs.ravel(), minlength=80) == 0)
+
+
+def test_bond_breaking_refuses():
+    frame, final = bonded(3, [6.0] * 3 + [0] * 3, 80)
+    box, pairs = frame.configuration.box, dynamics.bonds(frame, 1.3)
+    refuses(lambda: dynamics.bond_breaking(pairs, final, box, 3.1), "r_out reaches 3.1", "half")
+    refuses(lambda: dynamics.bond_breaking(pairs, final[:, :50], box, 1.7), "final has 50")
+    refuses(lambda: dynamics.bond_breaking(pairs.astype(float), final, box, 1.7), "indices")
+    refuses(lambda: dynamics.bond_breaking(pairs, final[0, 0], box, 1.7), "(3,)")

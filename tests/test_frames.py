@@ -1,12 +1,15 @@
 """Frames: building, wrapping, checking; readers against files from LAMMPS and from outside."""
 
 import gzip
+import io
+import os
+import pickle
 
 import numpy as np
 import pytest
-from oracles import external, pair_sum, same
+from oracles import external, pair_sum, refuses, same
 
-from glasslib import engines, frames, simulate, systems
+from glasslib import dynamics, engines, frames, simulate, systems
 from glasslib.frames import FrameError
 
 TILTED = np.array([6.0, 5.5, 5.0, 0.3, -0.2, 0.4])
@@ -343,6 +346,385 @@ def test_graphml_sorts_nodes_by_number(tmp_path):
     np.testing.assert_allclose(f.particles.position[:, 0], [-1, -2])
     np.testing.assert_array_equal(f.log["bonds"], [[1, 0]])
     assert "particles/energy" not in f.log
+
+
+# --------------------------------------------------------- isoconfigurational runs of others
+
+
+def made_npz(path, *, dimensions=3, n=200, replicas=5, centred=False, **change):
+    """A file like BOTAN's, its displacements (M, N, d) and its edge."""
+    rng = np.random.default_rng(0)
+    edge = (n / 1.2) ** (1 / dimensions)
+    low = -edge / 2 if centred else 0.0
+    x = rng.uniform(low, low + edge, (n, dimensions))
+    moved = rng.normal(scale=0.5, size=(replicas, n, dimensions))
+    arrays = {
+        "types": (np.arange(n) % 5 == 4).astype(np.int8), "initial_positions": x,
+        "positions": x + moved, **change,
+    }  # fmt: skip
+    np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
+    return x, moved, edge
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_botan(tmp_path, dimensions, centred):
+    path = tmp_path / "a.npz"
+    x, moved, edge = made_npz(path, dimensions=dimensions, centred=centred)
+    (f,) = frames.read(path, time=4120)
+    assert frames.dimensions(f) == dimensions
+    np.testing.assert_allclose(f.configuration.box[:dimensions], edge, rtol=1e-6)
+    assert list(np.bincount(f.particles.typeid)) == [160, 40]
+    r = np.linalg.norm(moved, axis=-1)
+    np.testing.assert_allclose(f.log["particles/propensity"], r.mean(axis=0), rtol=1e-6)
+    variance = f.log["particles/propensity_variance"]
+    np.testing.assert_allclose(variance, r.var(axis=0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(f.log["particles/replica_distance"], r.T, rtol=1e-6)
+    assert f.log["times"] == 4120
+    assert "particles/replica_displacement" not in f.log
+    same(f, frames.read(frames.write(tmp_path / "a.gsd", f))[0])
+    corner = 0.0 if centred else edge / 2
+    apart = frames.unwrapped(f)[:, :dimensions] - (x - corner)
+    np.testing.assert_allclose(apart, 0, atol=1e-6)
+    (g,) = frames.read(path, replicas=True)
+    back = g.log["particles/replica_displacement"].reshape(200, 5, dimensions)
+    np.testing.assert_allclose(back.transpose(1, 0, 2), moved, atol=1e-6)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_botan_wrapped_final_positions(tmp_path, centred):
+    x, moved, edge = made_npz(tmp_path / "a.npz", centred=centred)
+    low = -edge / 2 if centred else 0.0
+    made_npz(tmp_path / "b.npz", centred=centred, positions=(x + moved - low) % edge + low)
+    (a,), (b,) = (frames.read(tmp_path / name, replicas=True) for name in ("a.npz", "b.npz"))
+    assert (np.abs((x + moved - low) % edge + low - x) > edge / 2).any()
+    for name in a.log:
+        np.testing.assert_allclose(a.log[name], b.log[name], atol=1e-5)
+    # unwrapped positions that went farther than half the box are taken as they are
+    far = moved.copy()
+    far[0, 0, 0] = 3 * edge
+    made_npz(tmp_path / "c.npz", centred=centred, positions=x + far)
+    (c,) = frames.read(tmp_path / "c.npz")
+    assert c.log["particles/replica_distance"][0, 0] > 3 * edge - 1e-3
+
+
+def test_botan_boxes_and_types(tmp_path):
+    path = tmp_path / "a.npz"
+    x, moved, edge = made_npz(path, types=np.arange(200) % 3 + 1, box=np.full(3, 5.6))
+    (f,) = frames.read(path)
+    np.testing.assert_allclose(f.configuration.box[:3], 5.6)
+    assert f.particles.types == ["A", "B", "C"]
+    (f,) = frames.read(path, box=[5.5, 5.6, 5.7])
+    np.testing.assert_allclose(f.configuration.box[:3], [5.5, 5.6, 5.7])
+    (f,) = frames.read(path, density=1.1)
+    assert 200 / frames.volume(f) == pytest.approx(1.1)
+    refuses(lambda: frames.read(path, density=1.3), "out of a box", "density=")
+    refuses(lambda: frames.read(path, box=7.0), "empty", "box=")
+    refuses(lambda: frames.read(path, density=1.2, box=5.6), "both", "one")
+    refuses(lambda: frames.read(path, density=-1), "density is -1")
+    refuses(lambda: frames.read(path, box=[5.6, 5.6]), "3 positive edges")
+
+
+def test_bad_npz(tmp_path):
+    path = tmp_path / "a.npz"
+
+    def bad(*words, **change):
+        made_npz(path, **change)
+        refuses(lambda: frames.read(path), "a.npz", *words)
+
+    bad("lacks 'positions'", "types, initial_positions", positions=None)
+    bad("lacks 'types'", types=None)
+    bad("(200,)", types=np.zeros(7))
+    bad("whole numbers", types=np.full(200, 0.5))
+    bad("from -1", types=np.full(200, -1))
+    bad("(5, 7, 3)", "(M, N, d)", positions=np.zeros((5, 7, 3)))
+    bad("(200, 3)", "(M, N, d)", positions=np.zeros((200, 3)))
+    bad("(0, 200, 3)", "M > 0", positions=np.zeros((0, 200, 3)))
+    bad("final", "finite", positions=np.full((5, 200, 3), np.nan))
+    bad("initial", "finite", initial_positions=np.full((200, 3), np.inf))
+    bad("no particles", initial_positions=np.zeros((0, 3)), positions=np.zeros((2, 0, 3)),
+        types=np.zeros(0), n=200)  # fmt: skip
+    bad("<U1", "numbers", types=np.full(200, "A"))
+    bad("pickle", types=np.array([object()] * 200))  # could run code; never loaded
+    made_npz(path)
+    data = path.read_bytes()
+    for n in (1, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:n])
+        refuses(lambda: frames.read(path), "a.npz", "cut short")
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    path.write_bytes(buffer.getvalue())
+    refuses(lambda: frames.read(path), "single array")
+
+
+@pytest.mark.parametrize("i", range(1, 11))
+def test_public_botan_set(i):
+    """Mean propensity of A particles at the α time lies where the field puts it, .37 to .70."""
+    (f,) = frames.read(external(f"botan/isoconfig_N4096T0.44_{i}_tc07.npz"))
+    a = f.particles.typeid == 0
+    assert a.sum() == 3277
+    np.testing.assert_allclose(f.configuration.box[:3], 15.05658, atol=1e-5)
+    mean = f.log["particles/propensity"][a]
+    assert 0.37 < mean.mean() < 0.70
+    assert 0.13 < mean.std() < 0.21
+    assert mean.mean() < f.log["particles/propensity"][~a].mean()  # small particles are faster
+    assert f.log["particles/replica_distance"].shape == (4096, 32)
+    # what is read as positions is a liquid without overlaps, in the box that it says
+    pairs = dynamics.bonds(f, 0.7)
+    assert len(pairs) == 0
+
+
+class ArraysOnly(pickle.Unpickler):
+    """Python's own unpickler, for a file that is known to hold numpy arrays."""
+
+    def find_class(self, module, name):
+        assert (module, name) in {
+            ("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"),
+        }  # fmt: skip
+        return np._core.multiarray._reconstruct if name == "_reconstruct" else getattr(np, name)
+
+
+def test_public_bapst_sample():
+    path = external("deepmind/test_small.pickle")
+    (f,) = frames.read(path)
+    with open(path, "rb") as file:
+        data = ArraysOnly(file).load()
+    order = np.argsort(data["time_indices"])
+    np.testing.assert_allclose(f.log["times"], np.array(data["time"])[data["time_indices"]][order])
+    np.testing.assert_allclose(f.log["isf"], data["is_values"][order])
+    assert np.all(np.diff(f.log["isf"]) < 0)
+    assert f.log["kT"] == 0.44
+    assert f.log["pressure"] == 2.93
+    final = np.array(data["trajectory_target_positions"])[order]  # (10, 30, 20, 3)
+    moved = final - data["positions"]
+    r = np.linalg.norm(moved, axis=-1)
+    np.testing.assert_allclose(f.log["particles/propensity"], r.mean(axis=1).T, rtol=1e-5)
+    variance = f.log["particles/propensity_variance"]
+    np.testing.assert_allclose(variance, r.var(axis=1, ddof=1).T, rtol=1e-4)
+    np.testing.assert_allclose(f.log["particles/replica_distance"], r[-1].T, rtol=1e-5)
+    assert np.all(np.diff(f.log["particles/propensity"].mean(axis=0)) > 0)
+    (g,) = frames.read(path, replicas=True)
+    back = g.log["particles/replica_displacement"].reshape(20, 10, 30, 3)
+    np.testing.assert_allclose(back.transpose(1, 2, 0, 3), moved, atol=1e-6)
+    there = data["positions"] - data["box"] / 2
+    np.testing.assert_allclose(frames.unwrapped(f), there, atol=1e-6)
+
+
+def bapst_like(**change):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 5, (30, 3))
+    data = {
+        "positions": x, "types": (np.arange(30) % 5 == 4).astype(np.int32), "box": np.full(3, 5.0),
+        "time": [0.0, 0.5, 1.0, 2.0], "time_indices": [1, 3, 2],
+        "is_values": np.array([0.9, 0.5, 0.7]), "metadata": {"temperature": 0.44},
+        "trajectory_target_positions": [
+            [x + s * rng.normal(size=(30, 3)) for _ in range(4)] for s in (0.1, 0.3, 0.2)
+        ],
+        **change,
+    }  # fmt: skip
+    return {k: v for k, v in data.items() if v is not None}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles_of_every_protocol(tmp_path, protocol):
+    path = tmp_path / "a.pickle"
+    data = bapst_like(box=np.asfortranarray(np.full(3, 5.0)), note=np.float64(3), extra=None)
+    path.write_bytes(pickle.dumps(data, protocol=protocol))
+    (f,) = frames.read(path)
+    np.testing.assert_array_equal(f.log["times"], [0.5, 1, 2])
+    np.testing.assert_array_equal(f.log["isf"], [0.9, 0.7, 0.5])
+    assert np.all(np.diff(f.log["particles/propensity"].mean(axis=0)) > 0)
+    np.testing.assert_allclose(frames.unwrapped(f), data["positions"] - data["box"] / 2, atol=1e-6)
+
+
+class Attack:
+    """What a hostile pickle asks for when it is opened."""
+
+    def __init__(self, call, *arguments):
+        self.call, self.arguments = call, arguments
+
+    def __reduce__(self):
+        return self.call, self.arguments
+
+
+@pytest.mark.parametrize("wrapped_in", ["alone", "list", "dict value", "dict key"])
+def test_hostile_pickles_do_nothing(tmp_path, wrapped_in):
+    canary, path = tmp_path / "canary", tmp_path / "a.pickle"
+    attacks = [
+        Attack(os.system, f"touch {canary}"),
+        Attack(eval, f"open({str(canary)!r}, 'w')"),
+        Attack(open, str(canary), "w"),
+        Attack(getattr, "x", "upper"),
+        Attack(np.save, str(canary), np.zeros(3)),
+        Attack(np.memmap, str(canary), "u1", "w+", 0, (9,)),
+        Attack(np.array, [1]),
+    ]
+    for attack in attacks:
+        held = {
+            "alone": attack, "list": [attack], "dict value": bapst_like(types=attack),
+            "dict key": {attack: 1},
+        }[wrapped_in]  # fmt: skip
+        path.write_bytes(pickle.dumps(held))
+        refuses(lambda: frames.read(path), "a.pickle", "refused", "asks for")
+    assert not canary.exists()
+
+
+def test_bad_pickles(tmp_path):
+    path = tmp_path / "a.pickle"
+
+    def bad(data, *words):
+        path.write_bytes(pickle.dumps(data))
+        refuses(lambda: frames.read(path), "a.pickle", *words)
+
+    bad(np.zeros(3), "ndarray", "dictionary")
+    bad({}, "lacks 'positions'", "nothing")
+    bad(bapst_like(types=np.array([None] * 30)), "refused", "type O8")
+    bad(bapst_like(types=["A"] * 30), "types has type <U1", "numbers")
+    bad(bapst_like(types={1, 2}), "refused", "set")
+    bad(bapst_like(box=np.full(2, 5.0)), "(2,)", "(3,)")
+    bad(bapst_like(box=np.full(3, 4.0)), "out of a box")
+    bad(bapst_like(time=None), "KeyError", "time_indices")
+    bad(bapst_like(time_indices=[1, 3, 9]), "IndexError")
+    bad(bapst_like(trajectory_target_positions=[np.zeros((4, 30, 3))]), "1 of 3 times")
+    bad(bapst_like(trajectory_target_positions=np.zeros((3, 4, 7, 3))), "(4, 7, 3)", "(M, 30, 3)")
+    bad(bapst_like(positions=np.full((30, 3), np.nan)), "finite")
+    data = pickle.dumps(bapst_like())
+    for n in (1, 10, 200, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:n])
+        refuses(lambda: frames.read(path), "a.pickle", "refused", "cut short")
+
+
+def test_bapst_averages_without_replicas(tmp_path):
+    path = tmp_path / "a.pickle"
+    targets = [np.full(30, v) for v in (1.0, 3.0, 2.0)]
+    data = bapst_like(targets=targets, trajectory_target_positions=[])
+    path.write_bytes(pickle.dumps(data))
+    (f,) = frames.read(path)
+    np.testing.assert_array_equal(f.log["particles/propensity"], np.tile([1, 2, 3], (30, 1)))
+    assert "particles/propensity_variance" not in f.log
+    refuses(lambda: frames.read(path, replicas=True), "0 of 3 times", "replicas=False")
+
+
+# -------------------------------------------------------------------------- hard particles
+
+SPH = (
+    "2\n5 6 7\na 1 1 1 0.5\nb 2 2 2.5 0.25\n# note\n\n"
+    "&3\n5 6 8\nb 6 -1 2 .25\na 0 0 0 1\nc 1 1 1 .1\n"
+)
+DSK = "2\n5 6 1\na 1 1 0.5\nb 2 8 0.25\n"
+
+
+def test_spheres(tmp_path):
+    path = tmp_path / "a.sph"
+    path.write_text(SPH)
+    a, b = frames.read(path)
+    assert a.particles.types == b.particles.types == ["A", "B", "C"]
+    assert list(a.particles.typeid) == [0, 1]
+    assert list(b.particles.typeid) == [1, 0, 2]
+    np.testing.assert_allclose(a.configuration.box, [5, 6, 7, 0, 0, 0])
+    np.testing.assert_allclose(b.configuration.box, [5, 6, 8, 0, 0, 0])
+    np.testing.assert_allclose(a.particles.position, [[-1.5, -2, -2.5], [-0.5, -1, -1]])
+    np.testing.assert_allclose(frames.unwrapped(b)[0], [3.5, -4, -2])
+    np.testing.assert_array_equal(b.particles.image[0], [1, -1, 0])
+    np.testing.assert_allclose(b.particles.diameter, [0.5, 2, 0.2])
+    assert b.particles.diameter.dtype == np.float32
+    assert [f.configuration.step for f in (a, b)] == [0, 1]
+    zipped = tmp_path / "a.sph.gz"
+    zipped.write_bytes(gzip.compress(SPH.encode()))
+    for one, other in zip((a, b), frames.read(zipped), strict=True):
+        same(one, other)
+    back = frames.read(frames.write(tmp_path / "a.gsd", a))[0]
+    np.testing.assert_array_equal(back.particles.diameter, a.particles.diameter)
+
+
+def test_disks(tmp_path):
+    path = tmp_path / "a.dsk"
+    path.write_text(DSK)
+    (a,) = frames.read(path)
+    assert frames.dimensions(a) == 2
+    np.testing.assert_allclose(a.configuration.box, [5, 6, 0, 0, 0, 0])
+    np.testing.assert_allclose(frames.unwrapped(a), [[-1.5, -2, 0], [-0.5, 5, 0]])
+    np.testing.assert_allclose(a.particles.diameter, [1, 0.5])
+    path.write_text(DSK.replace(" 0.5\n", " 0.7 0.5\n").replace(" 0.25", " 0.7 0.25"))
+    same(a, frames.read(path)[0])  # z is ignored
+    (tmp_path / "b.dsk.gz").write_bytes(gzip.compress(DSK.encode()))
+    same(a, frames.read(tmp_path / "b.dsk.gz")[0])
+    path.write_text(DSK.replace("b", "A"))  # upper case would make them one species
+    assert frames.read(path)[0].particles.types == ["A", "a"]
+
+
+def test_public_hard_spheres():
+    """Boattini's state point: 3000 large and 7000 small spheres at η = 0.58, none overlapping."""
+    (f,) = frames.read(external("cvt/binary_n10000.sph"))
+    assert f.particles.types == ["A", "B"]
+    assert list(np.bincount(f.particles.typeid)) == [3000, 7000]
+    large = f.particles.typeid == 0
+    np.testing.assert_allclose(f.particles.diameter[large], 1.0)
+    np.testing.assert_allclose(f.particles.diameter[~large], 0.85)
+    eta = np.pi / 6 * (f.particles.diameter.astype(float) ** 3).sum() / frames.volume(f)
+    assert eta == pytest.approx(0.58, abs=1e-5)
+    contact = {("A", "A"): 1.0, ("A", "B"): 0.925, ("B", "B"): 0.85}
+    assert len(dynamics.bonds(f, 1 - 5e-6, sigma=contact)) == 0
+    assert len(dynamics.bonds(f, 1 + 1e-3, sigma=contact)) > 100
+
+
+def test_public_mixed_headers():
+    path = external("cvt/sample.sph")
+    refuses(lambda: frames.read(path), "line 14", "ball", "skip_confined=True")
+    read = frames.read(path, skip_confined=True)
+    assert [f.particles.N for f in read] == [2, 2, 2, 4]
+    np.testing.assert_allclose(read[-1].configuration.box[:3], [50, 5, 3])
+    assert read[0].particles.types == ["A", "B", "C", "D"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("2\n5", "two\n5", ("line 1", "'two'", "number of particles")),
+        ("2\n5", "0\n5", ("line 1", "at least 1")),
+        ("2\n5", "-2\n5", ("line 1", "at least 1")),
+        ("&3", "&4", ("line 7", "3 of 4", "cut short")),
+        ("5 6 7", "5 6", ("line 2", "3 positive box edges")),
+        ("5 6 7", "5 6 -7", ("line 2", "positive")),
+        ("5 6 7", "5 nan 7", ("line 2", "positive")),
+        ("5 6 8", "5 6 x", ("line 8", "3 positive box edges")),
+        ("a 1 1 1 0.5", "a 1 1 1", ("line 3", "a radius")),
+        ("b 2 2 2.5 0.25", "b 2 2 0.25", ("line 4", "a letter and 4 numbers")),
+        ("b 2 2 2.5 0.25", "7 2 2 2.5 0.25", ("line 4", "a letter")),
+        ("b 2 2 2.5 0.25", "b 2 2 z 0.25", ("line 4", "finite numbers")),
+        ("b 2 2 2.5 0.25", "b 2 2 inf 0.25", ("line 4", "finite numbers")),
+        ("c 1 1 1 .1", "c 1 1 1 0", ("line 11", "positive radius")),
+        ("5 6 8", "ball 5 3", ("line 8", "skip_confined")),
+    ],
+)
+def test_bad_spheres(tmp_path, old, new, words):
+    assert old in SPH
+    path = tmp_path / "a.sph"
+    path.write_text(SPH.replace(old, new, 1))
+    refuses(lambda: frames.read(path), "a.sph", *words)
+
+
+@pytest.mark.parametrize("name", ["a.sph", "a.dsk"])
+def test_spheres_cut_short_at_any_byte(tmp_path, name):
+    text = {"a.sph": SPH, "a.dsk": DSK}[name]
+    path = tmp_path / name
+    whole = {text.index("# note"), text.index("\n&3"), text.index("&3")} if "#" in text else set()
+    for n in range(len(text)):
+        path.write_text(text[:n])
+        # the first frame is whole, with or without the note and the blank line behind it
+        if n in whole or (whole and text[:n].endswith("note\n")):
+            assert len(frames.read(path)) == 1
+        else:
+            refuses(lambda: frames.read(path), name)
+
+
+def test_options_of_the_new_readers(tmp_path):
+    for name in ("a.npz.gz", "a.pickle.gz"):
+        path = tmp_path / name
+        path.write_text("x")
+        refuses(lambda p=path: frames.read(p), "unknown suffix", ".npz", ".pickle", ".sph")
+    (tmp_path / "a.sph").write_text(SPH)
+    refuses(lambda: frames.read(tmp_path / "a.sph", box=5), "option 'box'", "skip_confined")
 
 
 def test_unknown_suffix_lists_the_known(tmp_path):

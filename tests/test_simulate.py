@@ -294,3 +294,142 @@ def test_configurations_with_other_labels_can_share_a_file(tmp_path, cooled):
     a, b = frames.read(tmp_path / "iso.gsd")
     assert (a.log["kT"][0], b.log["kT"][0]) == (0.6, 0.4)
     assert "density" not in a.log
+
+
+# ------------------------------------------------------------- equilibration, and what draws store
+
+SPHERES = systems.get("hard-spheres")
+KA = systems.get("kob-andersen")
+EQUIL = {"eta": 0.5, "n": 60, "sample_times": [0.1, 0.5, 1.0], "n_windows": 3, "n_thermo": 4}
+
+
+@pytest.fixture(scope="module")
+def spheres():
+    return simulate.equilibrated(SPHERES, seed=3, **EQUIL)
+
+
+def test_equilibration_keeps_its_evidence(spheres):
+    log = spheres.log
+    np.testing.assert_array_equal(log["equilibration/ages"], [0, 1, 2])
+    np.testing.assert_array_equal(log["equilibration/times"], EQUIL["sample_times"])
+    for key in ("msd_A", "self_isf_B", "collective_isf"):
+        assert log[f"equilibration/{key}"].shape == (3, 3)
+    assert log["equilibration/pressure"].shape == (3, 4)
+    assert log["eta"] == 0.5
+    assert "equilibration/potential_energy" not in log
+    assert np.all(np.diff(log["equilibration/msd_A"], axis=1) > 0)
+    assert np.all(np.diff(log["equilibration/self_isf_A"], axis=1) < 0)
+    # for small displacements 1 - F_s = q²⟨Δr²⟩/6
+    early = 1 - SPHERES.wavenumber**2 * log["equilibration/msd_A"][:, 0] / 6
+    np.testing.assert_allclose(log["equilibration/self_isf_A"][:, 0], early, atol=0.05)
+    assert spheres.particles.velocity is not None
+    # βP of this mixture at η = 0.5: 17.2 by BMCSL; 60 spheres and 3 τ are not many
+    assert log["equilibration/pressure"].mean() == pytest.approx(17.2, rel=0.2)
+    assert simulate.provenance(spheres)["engine"] == "edmd"
+
+
+def test_equilibration_resumes_after_a_window(tmp_path, spheres):
+    path = tmp_path / "start.gsd"
+    with pytest.raises(Stop):
+        simulate.equilibrated(SPHERES, seed=3, path=path, progress=stop_after(2), **EQUIL)
+    from glasslib import production
+
+    assert production.finished(path, 1) == pytest.approx(2 / 3)
+    for changes, word in (
+        ({"seed": 4}, "seed"), ({"eta": 0.49}, "eta"), ({"n": 70}, "n"),
+        ({"sample_times": [0.1, 0.4, 1.0]}, "times"),
+    ):  # fmt: skip
+        options = {**EQUIL, "seed": 3, **changes}
+        refuses(lambda o=options: simulate.equilibrated(SPHERES, path=path, **o), word)
+    resumed = simulate.equilibrated(SPHERES, seed=3, path=path, **EQUIL)
+    same(spheres, resumed)
+    assert list(tmp_path.iterdir()) == [path]
+    again = simulate.equilibrated(SPHERES, seed=3, path=path, **EQUIL)
+    same(spheres, again)
+
+
+def test_equilibration_of_a_soft_liquid():
+    frame = simulate.equilibrated(
+        KA, kT=2.0, n=200, sample_times=[0.05, 0.5, 1.0], n_windows=2, n_thermo=2, engine="lammps",
+        seed=1,
+    )  # fmt: skip
+    energy = frame.log["equilibration/potential_energy"]
+    assert energy.shape == (2, 2)
+    assert np.all((energy > -6.6) & (energy < -4.5))
+    assert frame.log["kT"] == 2.0
+
+
+def test_log_times_lie_on_time_steps():
+    times = simulate.log_times(KA, 700)
+    assert len(times) == 20
+    assert times[0] == pytest.approx(0.01)
+    assert times[-1] == pytest.approx(700)
+    np.testing.assert_allclose(times / KA.dt, np.rint(times / KA.dt), atol=1e-6)
+    refuses(lambda: simulate.log_times(KA, 0.05), "different steps")
+    refuses(lambda: simulate.log_times(KA, 0.005), "first")
+
+
+def test_draws_store_bonds_inherent_structure_and_curves(tmp_path):
+    start = simulate.equilibrated(
+        KA, kT=1.0, n=200, sample_times=[1.0], n_windows=1, engine="lammps", seed=1
+    )
+    options = {
+        "kT": 1.0, "n_replicas": 2, "sample_times": [0.01, 1.0], "engine": "lammps",
+        "bond_cutoffs": (1.35, 1.7), "inherent": True, "path": tmp_path / "iso.gsd",
+        "labels": ("propensity", "bond_breaking"),
+    }  # fmt: skip
+    with pytest.raises(Stop):
+        simulate.isoconfigurational(start, KA, progress=stop_after(1), **options)
+    (piece,) = (tmp_path / "iso.gsd.parts").glob("0000/0000-of-2.npz")
+    before = piece.stat().st_mtime_ns
+    seen = []
+
+    def watch(done, n):
+        seen.append((done, n))
+        assert not piece.exists() or piece.stat().st_mtime_ns == before
+
+    (frame,) = simulate.isoconfigurational(start, KA, progress=watch, **options)
+    assert seen == [(1, 2), (2, 2)]
+    log = frame.log
+    assert {k for k in log if k.startswith("particles/")} == {
+        "particles/propensity", "particles/bond_breaking", "particles/inherent_position"
+    }  # fmt: skip
+    assert np.nanmax(log["particles/bond_breaking"]) <= 1
+    assert np.nanmean(log["particles/bond_breaking"][:, 0]) > 0.999
+    assert log["msd_A"].shape == log["self_isf_B"].shape == log["collective_isf"].shape == (2, 2)
+    assert log["inherent_energy"][0] < log["equilibration/potential_energy"].min()
+    quenched = simulate.inherent_structure(start, KA, engine="lammps")
+    np.testing.assert_array_equal(
+        log["particles/inherent_position"], quenched.particles.position
+    )
+
+
+def test_isoconfigurational_of_hard_spheres(spheres):
+    (frame,) = simulate.isoconfigurational(
+        spheres, SPHERES, n_replicas=4, sample_times=[0.01, 1.0], bond_cutoffs=(1.3, 1.6)
+    )
+    r = frame.log["particles/squared_displacement"]
+    assert r[:, 0].mean() == pytest.approx(3 * 0.01**2, rel=0.25)  # ballistic but for collisions
+    assert frame.log["particles/propensity_variance"].min() > 0
+    other = simulate.isoconfigurational(
+        spheres, SPHERES, n_replicas=4, sample_times=[0.01, 1.0], n_jobs=2
+    )[0]
+    np.testing.assert_array_equal(r, other.log["particles/squared_displacement"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_replicas": 0}, ["n_replicas is 0"]),
+        ({"sample_times": [1.0, 0.5]}, ["ascend"]),
+        ({"sample_times": []}, ["sample_times"]),
+        ({"inherent": True}, ["no inherent structures"]),
+        ({"bond_cutoffs": (1.5, 1.3)}, ["bond_cutoffs", "A1 <= A2"]),
+        ({"labels": ("velocity",)}, ["unknown labels", "velocity", "propensity"]),
+        ({"kT": -1.0}, ["kT is -1.0"]),
+        ({"engine": "lammps"}, ["hard", "edmd"]),
+    ],
+)
+def test_bad_ensembles_are_refused(spheres, changes, words):
+    options = {"n_replicas": 2, "sample_times": [0.1, 0.2], **changes}
+    refuses(lambda: simulate.isoconfigurational(spheres, SPHERES, **options), *words)

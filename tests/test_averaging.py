@@ -1,0 +1,94 @@
+"""Averages over spheres against a loop over all pairs and images; local density of a crystal."""
+
+import numpy as np
+import pytest
+
+from glasslib import frames
+from glasslib.descriptors.averaging import local_density, sphere_average
+
+
+def liquid(n=200, *, dimensions=3, tilt=0.0, seed=0):
+    """Random points in a periodic box of density 1, some of them of species B."""
+    rng = np.random.default_rng(seed)
+    edge = n ** (1 / dimensions)
+    box = np.array([edge, edge, edge if dimensions == 3 else 0.0, tilt, 0.0, 0.0])
+    position = rng.random((n, dimensions)) @ frames.cell_matrix(box)[:dimensions, :dimensions].T
+    return frames.build(position, box, rng.random(n) < 0.3, dimensions=dimensions)
+
+
+def inside(frame, radius):
+    """(N, N) bool, by minimum over all nearby images."""
+    x = np.asarray(frame.particles.position, dtype=np.float64)
+    cell = frames.cell_matrix(frame.configuration.box)
+    nearest = np.full((len(x), len(x)), np.inf)
+    for a in (-1, 0, 1):
+        for b in (-1, 0, 1):
+            for c in (-1, 0, 1):
+                shift = cell @ [a, b, c]
+                apart = np.linalg.norm(x[:, None] - x[None] + shift, axis=2)
+                nearest = np.minimum(nearest, apart)
+    return nearest < radius
+
+
+@pytest.mark.parametrize(("dimensions", "tilt"), [(3, 0.0), (3, 0.4), (2, 0.0), (2, 0.3)])
+def test_average_is_the_loop_over_pairs(dimensions, tilt):
+    frame = liquid(dimensions=dimensions, tilt=tilt)
+    values = np.random.default_rng(1).normal(size=(200, 3))
+    near = inside(frame, 1.7)
+    assert near.diagonal().all()
+    expected = (near @ values) / near.sum(axis=1)[:, None]
+    np.testing.assert_allclose(sphere_average(values, frame, 1.7), expected, atol=1e-12)
+    np.testing.assert_allclose(sphere_average(values[:, 0], frame, 1.7), expected[:, 0], atol=1e-12)
+
+
+def test_only_the_included_are_averaged_over():
+    frame = liquid()
+    kind = np.asarray(frame.particles.typeid) == 0
+    values = np.where(kind, np.random.default_rng(1).normal(size=200), np.nan)
+    near = inside(frame, 1.5)[:, kind]
+    found = sphere_average(values, frame, 1.5, include=kind)
+    some = near.any(axis=1)
+    expected = near[some] @ values[kind] / near[some].sum(axis=1)
+    np.testing.assert_allclose(found[some], expected, atol=1e-12)
+    # a particle that is left out has an average all the same, unless it is alone
+    assert np.isfinite(found[~kind]).any()
+    tiny = sphere_average(values, frame, 1e-3, include=kind)
+    np.testing.assert_array_equal(np.isnan(tiny), ~kind)
+
+
+def test_radius_zero_changes_nothing_and_a_large_one_levels():
+    frame = liquid()
+    values = np.random.default_rng(2).random(200)
+    np.testing.assert_array_equal(sphere_average(values, frame, 0), values)
+    spread = [sphere_average(values, frame, r).std() for r in (0, 1.0, 2.0, 2.9)]
+    assert spread == sorted(spread, reverse=True)
+
+
+def test_density_of_a_crystal_and_of_random_points():
+    grid = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(-1, 3)
+    cubic = frames.build(grid, 6.0, np.zeros(216, int))
+    # one, six nearest, twelve second neighbours
+    np.testing.assert_allclose(local_density(cubic, 1.5), 19 / (4 / 3 * np.pi * 1.5**3))
+    dense = liquid(4000, seed=3)
+    assert local_density(dense, 3.0).mean() == pytest.approx(1.0, rel=0.03)
+    flat = liquid(2000, dimensions=2, seed=3)
+    assert local_density(flat, 6.0).mean() == pytest.approx(1.0, rel=0.03)
+    half = np.arange(4000) < 2000
+    both = local_density(dense, 3.0, include=half) + local_density(dense, 3.0, include=~half)
+    np.testing.assert_allclose(both, local_density(dense, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda f: sphere_average(np.ones(3), f, 1.0), r"expected \(200,\)"),
+        (lambda f: sphere_average(np.full(200, np.nan), f, 1.0), "particle 0"),
+        (lambda f: sphere_average(np.ones(200), f, -1.0), "expected a distance"),
+        (lambda f: sphere_average(np.ones(200), f, 4.0), "wider than twice"),
+        (lambda f: sphere_average(np.ones(200), f, 1.0, include=np.arange(200)), "bool"),
+        (lambda f: local_density(f, 0), "expected a sphere"),
+    ],
+)
+def test_bad_input_says_what_to_do(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(liquid())
