@@ -291,7 +291,7 @@ def relaxation_time(
         error = float(np.std(drawn) * np.sqrt(len(rows) / (len(rows) - 1)))
     return RelaxationTime(
         tau, tau * error, float(np.exp(ln_beta)), float(np.exp(ln_gamma)),
-        _crossing(t, mean, np.exp(-1)), (float(t[first]), float(t[last - 1])),
+        crossing(t, mean, np.exp(-1)), (float(t[first]), float(t[last - 1])),
     )  # fmt: skip
 
 
@@ -358,8 +358,19 @@ def _decay(t: np.ndarray, f: np.ndarray, sigma: np.ndarray | None) -> tuple[int,
     return next(i for i, r in residual.items() if r <= allowed), last
 
 
-def _crossing(t: np.ndarray, f: np.ndarray, level: float) -> float:
-    """Where f first falls through ``level``, linear in f against ln t; NaN where it does not."""
+def crossing(t: np.ndarray, f: np.ndarray, level: float) -> float:
+    """Where a decaying function first falls through ``level``, such as 1/e.
+
+    Parameters
+    ----------
+    t, f : (n,) arrays
+        Ascending positive times, and the function there.
+
+    Returns
+    -------
+    float
+        Linear in f against ln t between samples; NaN where f does not cross.
+    """
     below = np.flatnonzero(f < level)
     if len(below) == 0 or below[0] == 0:
         return float("nan")

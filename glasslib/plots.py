@@ -282,6 +282,90 @@ def snapshot(
     return fig
 
 
+def slab(
+    frame: gsd.hoomd.Frame,
+    panels: Mapping[str, np.ndarray],
+    *,
+    diameter: Mapping[str, float] | None = None,
+    thickness: float = 1.0,
+    limits: tuple[float, float] | None = None,
+    label: str = "",
+    colorscale: str = SEQUENTIAL,
+    title: str = "",
+) -> go.Figure:
+    """A cut through a three-dimensional configuration, once for each of several quantities.
+
+    Particles with |z| < ``thickness``/2 are drawn to scale, side by side for each quantity, so
+    that regions can be compared by eye; a full 3D view hides what is inside.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+    panels : dict of (N,) arrays
+        Title and values; each panel is scaled to ranks (0 lowest, 1 highest of all N particles),
+        or to ``limits`` where they are given.
+    diameter : dict, optional
+        By type; 1 by default.
+    thickness : float
+        Of the cut, σ_AA.
+    limits : (float, float), optional
+        Ends of one scale for all panels, in place of ranks.
+    label : str
+        Beside the colour bar.
+    """
+    from plotly.colors import sample_colorscale
+    from plotly.subplots import make_subplots
+
+    position, box = np.asarray(frame.particles.position), frame.configuration.box
+    n = frame.particles.N
+    size = _diameters(frame, diameter, frame.particles.typeid, list(frame.particles.types))
+    shown = np.flatnonzero(np.abs(position[:, 2]) < thickness / 2)
+    if len(shown) == 0:
+        raise ValueError(f"no particle within a cut of thickness {thickness}; take a thicker one.")
+    shown = shown[np.argsort(position[shown, 2])]
+    fig = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.03)
+    fig.update_layout(template=template(), height=400, showlegend=False)
+    shapes = []
+    for col, (name, values) in enumerate(panels.items(), start=1):
+        values = np.asarray(values, dtype=float)
+        if values.shape != (n,):
+            raise ValueError(f"{name!r} has shape {values.shape}; expected ({n},).")
+        if limits is None:
+            unit = np.argsort(np.argsort(values)) / max(n - 1, 1)
+        else:
+            unit = np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
+        tint = sample_colorscale(colorscale, unit[shown].tolist())
+        axis = "" if col == 1 else str(col)
+        for i, color in zip(shown, tint, strict=True):
+            x, y, r = *position[i, :2].astype(float), float(size[i]) / 2
+            shapes.append(
+                {
+                    "type": "circle", "xref": f"x{axis}", "yref": f"y{axis}",
+                    "x0": round(x - r, 3), "x1": round(x + r, 3), "y0": round(y - r, 3),
+                    "y1": round(y + r, 3), "fillcolor": color,
+                    "line": {"width": 0.5, "color": "rgba(60,60,60,0.6)"},
+                }
+            )  # fmt: skip
+        low, high = limits or (0.0, 1.0)
+        fig.add_trace(
+            go.Scatter(
+                x=position[shown, 0], y=position[shown, 1], mode="markers",
+                text=[f"particle {i}<br>{name} {values[i]:.3g}" for i in shown], hoverinfo="text",
+                marker={
+                    "size": 10, "opacity": 0, "color": unit[shown], "colorscale": colorscale,
+                    "cmin": low, "cmax": high, "showscale": col == 1,
+                    "colorbar": {"title": {"text": label, "side": "right"}, "thickness": 14},
+                },
+            ),
+            row=1, col=col,
+        )  # fmt: skip
+        half = 0.53 * float(max(box[:2]))
+        fig.update_xaxes(range=[-half, half], visible=False, row=1, col=col)
+        fig.update_yaxes(range=[-half, half], visible=False, scaleanchor=f"x{axis}", row=1, col=col)
+    fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "r": 8, "t": 72, "b": 16})
+    return fig
+
+
 def _grouping(color, n: int, typeid: np.ndarray, types: list[str]):
     """Split `color` into discrete groups [(name, indices, tint)] or continuous values."""
     if color is None:

@@ -122,7 +122,7 @@ class System:
     thermostat_time : float or None
         Nosé–Hoover (MTTK) relaxation time.
     bond_cutoffs : dict
-        ``{(a, b): r}`` first-neighbour cut-offs where a source publishes them.
+        ``{(a, b): r}`` first-neighbour cut-offs where the chapter uses fixed ones.
     wavenumber : float or None
         First peak of the total structure factor at the deepest state point, where the
         intermediate scattering function is looked at; 1/σ_AA.
@@ -299,9 +299,11 @@ _ALL = (
         pairs=_mixture(**_KA, r_cut=2.5, truncation="shift"),
         dt=0.005,
         thermostat_time=0.5,
+        bond_cutoffs={("A", "A"): 1.43, ("A", "B"): 1.43, ("B", "B"): 1.43},
         wavenumber=7.25,
         bond_breaking_cutoffs=(1.35, 1.7),
-        notes="Cut and shifted at 2.5 σ_ab. N, time step and thermostat are our choice.",
+        notes="Cut and shifted at 2.5 σ_ab. N, time step and thermostat are our choice; so is the "
+        "one bond cut-off, the first minimum of g_AA(r) at T = 0.5.",
     ),
     System(
         name="hard-disks",

@@ -169,3 +169,98 @@ def test_mean_interval_of_one_run_is_unknown():
     assert np.isnan(high).all()
     with pytest.raises(ValueError, match="expected \\(n_runs"):
         scores.mean_interval(np.empty((0, 3)))
+
+
+# ------------------------------------------------------------------------------- against time
+
+
+def rising(n=600, times=4, seed=0):
+    """x, and labels that follow it ever more closely; both skewed."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    labels = x[:, None] * np.linspace(0, 2, times) + rng.normal(size=(n, times))
+    return np.exp(x), np.exp(labels)
+
+
+@pytest.mark.parametrize("method", ["spearman", "pearson"])
+def test_correlation_against_time_is_that_of_each_time(method):
+    x, labels = rising()
+    r, low, high = scores.correlate_times(x, labels, method=method, n_boot=2000)
+    each = [scores.correlate(x, y, method=method, n_boot=1000, seed=1) for y in labels.T]
+    np.testing.assert_allclose(r, [c.r for c in each], atol=1e-12)
+    width = np.array([c.high - c.low for c in each])
+    assert np.all(np.abs(low - [c.low for c in each]) < 0.15 * width)
+    assert np.all(np.abs(high - [c.high for c in each]) < 0.15 * width)
+    again = scores.correlate_times(x, labels, method=method, n_boot=2000)
+    np.testing.assert_array_equal(again, (r, low, high))
+
+
+def test_correlation_against_time_resamples_whole_groups():
+    x, y, group = pooled_only()
+    found = np.array(scores.correlate_times(x, y[:, None], groups=group, n_boot=1000))[:, 0]
+    one = scores.correlate(x, y, groups=group, method="spearman", n_boot=1000)
+    np.testing.assert_allclose(found, [one.r, one.low, one.high], atol=0.02)
+    narrow = np.array(scores.correlate_times(x, y[:, None], n_boot=1000))[:, 0]
+    assert np.diff(narrow[1:]) < np.diff(found[1:]) / 2
+
+
+def test_a_time_without_variation_has_no_correlation():
+    x, labels = rising(50, 3)
+    labels[:, 1] = 4.0
+    r, low, high = scores.correlate_times(x, labels, n_boot=50)
+    assert np.isnan([r[1], low[1], high[1]]).all()
+    assert np.isfinite([r[[0, 2]], low[[0, 2]], high[[0, 2]]]).all()
+    r, low, _ = scores.correlate_times(x, labels, n_boot=0)
+    assert np.isfinite(r[0])
+    assert np.isnan(low).all()
+
+
+def test_shuffles_of_independent_values_have_the_known_spread():
+    x, labels = rising(400)
+    mean, low, high = scores.null_shuffle(x, labels, n_shuffle=2000)
+    # variance of Spearman's coefficient of independent samples: 1 / (n - 1)
+    np.testing.assert_allclose(mean, 0, atol=0.006)
+    np.testing.assert_allclose(high, 1.96 / np.sqrt(399), rtol=0.12)
+    np.testing.assert_allclose(low, -1.96 / np.sqrt(399), rtol=0.12)
+
+
+def test_shuffles_within_species_keep_what_species_explain():
+    x, y, group = pooled_only()
+    mean, low, high = scores.null_shuffle(x, y[:, None], groups=group, n_shuffle=200)
+    assert mean[0] == pytest.approx(scores.correlate(x, y, method="spearman").r, abs=0.02)
+    assert mean[0] > 0.7
+    assert low[0] > mean[0] - 0.02
+    assert high[0] < mean[0] + 0.02
+    assert abs(scores.null_shuffle(x, y[:, None], n_shuffle=200)[0][0]) < 0.02
+
+
+def test_shuffles_before_averaging_have_the_wider_band():
+    rng = np.random.default_rng(0)
+    n, width = 600, 20
+
+    def smooth(values):
+        return np.mean([np.roll(values, k, axis=0) for k in range(width)], axis=0)
+
+    x, label = rng.normal(size=n), smooth(rng.normal(size=(n, 1)))
+    wide = scores.null_shuffle(x, label, after=smooth, n_shuffle=400)
+    narrow = scores.null_shuffle(smooth(x), label, n_shuffle=400)
+    assert wide[2] - wide[1] > 2 * (narrow[2] - narrow[1])
+    half = scores.null_shuffle(x, label[::2], after=lambda v: smooth(v)[::2], n_shuffle=400)
+    np.testing.assert_allclose(half, wide, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, y: scores.correlate_times(x, y[:, 0]), r"expected \(n, n_times\)"),
+        (lambda x, y: scores.correlate_times(x[1:], y), "expected both"),
+        (lambda x, y: scores.correlate_times(x, np.where(y == y[3, 1], np.nan, y)), r"\(3, 1\)"),
+        (lambda x, y: scores.correlate_times(x, y, method="kendall"), "expected one of"),
+        (lambda x, y: scores.null_shuffle(x, y, method="kendall"), "expected one of"),
+        (lambda x, y: scores.null_shuffle(x, y, groups=[0, 1]), "one a sample"),
+        (lambda x, y: scores.null_shuffle(x, y, after=lambda v: v[1:]), "a row for each row"),
+    ],
+)
+def test_bad_tables_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*rising(30, 2))

@@ -399,9 +399,7 @@ def test_draws_store_bonds_inherent_structure_and_curves(tmp_path):
     assert log["msd_A"].shape == log["self_isf_B"].shape == log["collective_isf"].shape == (2, 2)
     assert log["inherent_energy"][0] < log["equilibration/potential_energy"].min()
     quenched = simulate.inherent_structure(start, KA, engine="lammps")
-    np.testing.assert_array_equal(
-        log["particles/inherent_position"], quenched.particles.position
-    )
+    np.testing.assert_array_equal(log["particles/inherent_position"], quenched.particles.position)
 
 
 def test_isoconfigurational_of_hard_spheres(spheres):

@@ -97,7 +97,7 @@ def averaged_bond_order(
     >>> corners = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
     >>> tetrahedron = frames.build(corners, 20.0, [0] * 4)
     >>> averaged_bond_order(tetrahedron, neighbors=3.0, l=6).round(4).tolist()
-    [[0.3644], [0.3644], [0.3644], [0.3644]]
+    [[0.7408], [0.7408], [0.7408], [0.7408]]
     """
     if average_over not in ("invariants", "components"):
         raise ValueError(
@@ -157,7 +157,7 @@ def crystalline(
 def crystalline_fraction(frame: Frame | Neighbors, **options: object) -> float:
     """Fraction of particles that are :func:`crystalline`; takes its options.
 
-    1 in a perfect crystal, a few per cent or less in a liquid, however cold.
+    1 in a perfect crystal, below 0.01 in the supercooled liquids of this book.
     """
     return float(crystalline(frame, **options).mean())
 

@@ -269,7 +269,8 @@ class Autoencoder(BaseEstimator):
     @torch.no_grad()
     def transform(self, X: np.ndarray) -> np.ndarray:
         """The numbers in the bottleneck, (N, d) -> (N, c) float64."""
-        return self.network_[:3](torch.from_numpy(self._standard(X))).numpy()
+        x = torch.from_numpy(self._standard(X))
+        return self.network_[:3](x).numpy()
 
     def fit_transform(self, X: np.ndarray, y: object = None) -> np.ndarray:
         """:meth:`fit`, then :meth:`transform` of the same rows."""
