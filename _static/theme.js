@@ -64,11 +64,45 @@
     });
   }
 
+  // panels that stand side by side are put one below the other where the page is narrow
+  function stack(div) {
+    const layout = div._fullLayout;
+    if (!layout.meta || layout.meta.glasslib !== "panels" || div.clientWidth > 560) {
+      return Promise.resolve();
+    }
+    const xs = Object.keys(layout).filter((key) => /^xaxis\d*$/.test(key));
+    const n = xs.length;
+    if (n < 2 || div.dataset.glStacked) return Promise.resolve();
+    div.dataset.glStacked = "1";
+    const each = Math.max(240, layout.height - layout.margin.t);
+    const gap = 70 / (n * each);
+    const change = { height: n * each + 150, "margin.t": 110, "margin.l": 52 };
+    const title = layout.yaxis.title.text;
+    xs.forEach((key, k) => {
+      const suffix = key.slice(5);
+      const top = 1 - k / n;
+      const anchored = layout["yaxis" + suffix].scaleanchor;
+      change[key + ".domain"] = [0, 1];
+      change["yaxis" + suffix + ".domain"] = [top - 1 / n + (k < n - 1 ? gap : 0), top];
+      if (!anchored) {
+        change["yaxis" + suffix + ".showticklabels"] = true;
+        change["yaxis" + suffix + ".title.text"] = title;
+      }
+      if (layout.annotations[k]) {
+        change["annotations[" + k + "].x"] = 0.5;
+        change["annotations[" + k + "].y"] = top;
+      }
+    });
+    return window.Plotly.relayout(div, change);
+  }
+
   function adopt(div) {
     if (div.dataset.glAdopted) return;
     div.dataset.glAdopted = "1";
     div.on("plotly_afterplot", () => rescale(div));
-    recolour(div).then(() => rescale(div));
+    recolour(div)
+      .then(() => stack(div))
+      .then(() => rescale(div));
   }
 
   function all() {

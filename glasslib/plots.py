@@ -158,6 +158,66 @@ def figure(
     return fig
 
 
+def panels(
+    titles: Sequence[str],
+    *,
+    x: str | Sequence[str] = "",
+    y: str = "",
+    log_x: bool = False,
+    log_y: bool = False,
+    share_y: bool = True,
+    spacing: float | None = None,
+    height: int = 420,
+) -> go.Figure:
+    """An empty figure of several panels side by side, one below the other on a narrow screen.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        One a panel.
+    x : str or sequence of str
+        Title of the horizontal axes, the same for all or one a panel.
+    y : str
+        Title of the first vertical axis.
+    log_x, log_y : bool
+        Logarithmic axes.
+    share_y : bool
+        All panels have the vertical range of the first.
+    spacing : float, optional
+        Between panels, as a share of the width.
+    height : int
+        Pixels, while side by side.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Add curves with ``row=1, col=1, 2, …``.
+    """
+    from plotly.subplots import make_subplots
+
+    titles = list(titles)
+    if not titles:
+        raise ValueError("no titles; expected one for each panel.")
+    fig = make_subplots(
+        1, len(titles), subplot_titles=titles, shared_yaxes=share_y,
+        horizontal_spacing=spacing or (0.04 if share_y else 0.1),
+    )  # fmt: skip
+    names = [x] * len(titles) if isinstance(x, str) else list(x)
+    for col, name in enumerate(names, start=1):
+        fig.update_xaxes(title_text=name, type="log" if log_x else "linear", row=1, col=col)
+    fig.update_yaxes(type="log" if log_y else "linear")
+    fig.update_yaxes(title_text=y, col=1)
+    fig.update_layout(
+        template=template(),
+        height=height,
+        margin={"l": 64, "r": 16, "t": 96, "b": 56},
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0},
+        meta={"glasslib": "panels"},
+    )
+    fig.update_annotations(font_size=14)
+    return fig
+
+
 # --------------------------------------------------------------------------- snapshots
 
 
@@ -284,7 +344,7 @@ def snapshot(
 
 def slab(
     frame: gsd.hoomd.Frame,
-    panels: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
     *,
     diameter: Mapping[str, float] | None = None,
     thickness: float = 1.0,
@@ -301,7 +361,7 @@ def slab(
     Parameters
     ----------
     frame : gsd.hoomd.Frame
-    panels : dict of (N,) arrays
+    values : dict of (N,) arrays
         Title and values; each panel is scaled to ranks (0 lowest, 1 highest of all N particles),
         or to ``limits`` where they are given.
     diameter : dict, optional
@@ -314,7 +374,6 @@ def slab(
         Beside the colour bar.
     """
     from plotly.colors import sample_colorscale
-    from plotly.subplots import make_subplots
 
     position, box = np.asarray(frame.particles.position), frame.configuration.box
     n = frame.particles.N
@@ -323,17 +382,17 @@ def slab(
     if len(shown) == 0:
         raise ValueError(f"no particle within a cut of thickness {thickness}; take a thicker one.")
     shown = shown[np.argsort(position[shown, 2])]
-    fig = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.03)
-    fig.update_layout(template=template(), height=400, showlegend=False)
+    fig = panels(list(values), share_y=False, spacing=0.02)
+    fig.update_layout(height=390, showlegend=False)
     shapes = []
-    for col, (name, values) in enumerate(panels.items(), start=1):
-        values = np.asarray(values, dtype=float)
-        if values.shape != (n,):
-            raise ValueError(f"{name!r} has shape {values.shape}; expected ({n},).")
+    for col, (name, panel) in enumerate(values.items(), start=1):
+        panel = np.asarray(panel, dtype=float)
+        if panel.shape != (n,):
+            raise ValueError(f"{name!r} has shape {panel.shape}; expected ({n},).")
         if limits is None:
-            unit = np.argsort(np.argsort(values)) / max(n - 1, 1)
+            unit = np.argsort(np.argsort(panel)) / max(n - 1, 1)
         else:
-            unit = np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
+            unit = np.clip((panel - limits[0]) / (limits[1] - limits[0]), 0, 1)
         tint = sample_colorscale(colorscale, unit[shown].tolist())
         axis = "" if col == 1 else str(col)
         for i, color in zip(shown, tint, strict=True):
@@ -350,7 +409,7 @@ def slab(
         fig.add_trace(
             go.Scatter(
                 x=position[shown, 0], y=position[shown, 1], mode="markers",
-                text=[f"particle {i}<br>{name} {values[i]:.3g}" for i in shown], hoverinfo="text",
+                text=[f"particle {i}<br>{name} {panel[i]:.3g}" for i in shown], hoverinfo="text",
                 marker={
                     "size": 10, "opacity": 0, "color": unit[shown], "colorscale": colorscale,
                     "cmin": low, "cmax": high, "showscale": col == 1,

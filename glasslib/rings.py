@@ -27,10 +27,10 @@ clusters and memberships agree on the same bonds. The larger clusters of the TCC
 these, are not looked for.
 
 The bonds are whatever :class:`~glasslib.neighbors.Neighbors` is handed in, and populations depend
-on them strongly. The authors take a modified Voronoi construction (f_c = 0.82). SANN, mutual, comes
-near to it in hard spheres and the Wahnström mixture, less so in Kob–Andersen. Cut-offs at the first
-minimum of g(r) bond too many: clusters with two spindles abound, and in Kob–Andersen most sp3a are
-then triangles of three or more spindles.
+on them strongly. Those of the authors are :func:`~glasslib.neighbors.modified_voronoi`, with
+f_c = 0.82. SANN, mutual, comes near to it in hard spheres and the Wahnström mixture, less so in
+Kob–Andersen. Cut-offs at the first minimum of g(r) bond too many: clusters with two spindles
+abound, and in Kob–Andersen most sp3a are then triangles of three or more spindles.
 
 The box must be wider than five bonds, or a chain that closes through its boundary is a ring too.
 """
@@ -52,7 +52,8 @@ def classify(neighbors: Neighbors) -> dict[str, np.ndarray]:
     Parameters
     ----------
     neighbors : Neighbors
-        Bonds of N particles, mutual: ``neighbors.sann(frame)`` or ``neighbors.within(frame, …)``.
+        Bonds of N particles, mutual: ``neighbors.modified_voronoi(frame)``, as the authors of the
+        TCC take them, ``neighbors.sann(frame)`` or ``neighbors.within(frame, …)``.
 
     Returns
     -------

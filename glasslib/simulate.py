@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -513,6 +514,7 @@ def isoconfigurational(
     for i, c in enumerate(configurations):
         frames.check(c, system=system, where=f"configuration {i}")
         configurations[i] = frames.wrapped(c)
+        _warn_of_crystal(configurations[i], f"configuration {i}")
     if system.hard:
         base.check_temperature(kT)
         times = _sample_times(times)
@@ -568,6 +570,21 @@ def isoconfigurational(
         return {**protocol, **asked, "times": times, "run_kT": np.array([float(kT)]), **start}
 
     return _in_parts(path, len(configurations), one, expected, None)
+
+
+def _warn_of_crystal(frame: Frame, where: str) -> None:
+    """Propensities of a crystal are not those of a glass former; three dimensions only."""
+    if frames.dimensions(frame) == 2 or frame.particles.N < 100:
+        return
+    from glasslib.descriptors.bond_order import crystalline_fraction
+
+    share = crystalline_fraction(frame)
+    if share > 0.1:
+        warnings.warn(
+            f"{where}: {100 * share:.0f} % of the particles sit in a crystal (ten Wolde "
+            "criterion), expected a liquid. Melt it first, or check what made it.",
+            stacklevel=3,
+        )
 
 
 def _spread(function: Callable, jobs: Sequence[tuple], n_jobs: int):

@@ -1,4 +1,6 @@
-"""Neighbour lists: fixed cut-offs and SANN against O(N²) loops, symmetries, what is refused."""
+"""Neighbour lists: fixed cut-offs, SANN and modified Voronoi against loops, symmetries, errors."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -61,6 +63,23 @@ def naive_sann(frame):
         r = row[order]
         m = next(m for m in range(3, len(r)) if r[:m].sum() / (m - 2) <= r[m])
         found.append(set(order[:m].tolist()))
+    return found
+
+
+def naive_modified_voronoi(frame, f_c, r_cut):
+    """Neighbours before the two ends of a bond are made to agree."""
+    every = all_pairs(frame)
+    r = np.linalg.norm(every, axis=2)
+    found = []
+    for i, row in enumerate(r):
+        near = [j for j in range(len(r)) if j != i and row[j] < r_cut]
+        bonded = set(near)
+        for j in near:
+            for k in near:
+                apart = np.sum((every[i, j] - every[i, k]) ** 2)
+                if row[k] < row[j] and row[j] ** 2 > f_c * (row[k] ** 2 + apart):
+                    bonded.discard(j)
+        found.append(bonded)
     return found
 
 
@@ -144,18 +163,74 @@ SHELLS = {  # one conventional cell, number of SANN neighbours
 }
 
 
+def crystal(basis):
+    cells = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    x = (cells[:, None] + np.array(basis)).reshape(-1, 3) * 1.7
+    return frames.build(x, 8.5, np.zeros(len(x), dtype=int))
+
+
 @pytest.mark.parametrize(("basis", "expected"), SHELLS.values(), ids=SHELLS)
 def test_sann_of_crystals(basis, expected):
     """6 + 12, 8 + 6 and 12: first shells whose R_m falls below the next distance."""
-    cells = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    x = (cells[:, None] + np.array(basis)).reshape(-1, 3) * 1.7
-    found = neighbors.sann(frames.build(x, 8.5, np.zeros(len(x), dtype=int)))
-    assert set(found.counts.tolist()) == {expected}
+    assert set(neighbors.sann(crystal(basis)).counts.tolist()) == {expected}
+
+
+@pytest.mark.parametrize("f_c", [0.6, 0.82, 1.0])
+@pytest.mark.parametrize("box", [BOXES["cube"], BOXES["brick"], BOXES["tilted"]])
+def test_modified_voronoi_against_the_definition(box, f_c):
+    # a gas: in a liquid the two ends of a bond hardly ever disagree
+    x = np.random.default_rng(5).uniform(-3, 3, (90, 3))
+    frame = frames.build(x, box, np.arange(90) % 2)
+    found = neighbors.modified_voronoi(frame, f_c=f_c, r_cut=1.9)
+    well_formed(found, 90)
+    assert neighbors.mutual(found)
+    expected = naive_modified_voronoi(frame, f_c, 1.9)
+    union = [part | {j for j in range(90) if i in expected[j]} for i, part in enumerate(expected)]
+    # with f_c = 1 who stands between is nearer to both ends; otherwise the union must be tried
+    assert (union == expected) == (f_c == 1)
+    assert rows(found) == union
+
+
+def test_modified_voronoi_at_most_is_gabriel():
+    """With f_c = 1, nobody lies in the sphere whose diameter is the bond: Gabriel neighbours."""
+    frame = disordered(n=120, seed=8)
+    every = all_pairs(frame)
+    r = np.linalg.norm(every, axis=2)
+    expected = []
+    for i in range(120):
+        middle = np.linalg.norm(every[i][None] - every[i][:, None] / 2, axis=2)  # (j, k)
+        others = np.where(np.eye(120, dtype=bool), np.inf, middle)
+        others[:, i] = np.inf
+        alone = others.min(axis=1) > r[i] / 2
+        expected.append(set(np.flatnonzero(alone & (r[i] < 2.9) & (r[i] > 0)).tolist()))
+    assert rows(neighbors.modified_voronoi(frame, f_c=1.0, r_cut=2.9)) == expected
+
+
+def test_modified_voronoi_bonds_where_one_end_does():
+    """From the first, the third is farther than the second; from the second, it is in between."""
+    row = frames.build([[0, 0, 0], [1, 0, 0], [1.05, 0, 0]], 10.0, [0, 0, 0])
+    assert naive_modified_voronoi(row, 0.82, 2.0) == [{1}, {2}, {1}]
+    assert rows(neighbors.modified_voronoi(row)) == [{1}, {0, 2}, {1}]
+
+
+def test_modified_voronoi_opens_squares_and_reaches_r_cut():
+    square = frames.build([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], 10.0, [0] * 4)
+    assert neighbors.modified_voronoi(square).counts.tolist() == [2] * 4
+    assert neighbors.modified_voronoi(square, f_c=1.0).counts.tolist() == [3] * 4
+    pair = frames.build([[0, 0, 0], [1.99, 0, 0], [-2.01, 0, 0]], 10.0, [0] * 3)
+    assert rows(neighbors.modified_voronoi(pair)) == [{1}, {0}, set()]
+
+
+@pytest.mark.parametrize("f_c", [0.7, 0.82, 0.95])
+def test_modified_voronoi_of_fcc(f_c):
+    frame = crystal(SHELLS["fcc"][0])
+    assert set(neighbors.modified_voronoi(frame, f_c=f_c).counts.tolist()) == {12}
 
 
 def test_lists_know_translation_images_and_names():
     frame = disordered(seed=4)
-    for make in (neighbors.sann, lambda f: neighbors.within(f, CUTOFFS)):
+    cut = partial(neighbors.within, r_cut=CUTOFFS)
+    for make in (neighbors.sann, cut, neighbors.modified_voronoi):
         reference = make(frame)
         for shift in ([1.7, -2.2, 9.1], [6.0, 0.0, -12.0]):
             moved = make(translated(frame, shift))
@@ -224,6 +299,12 @@ def test_what_is_refused():
     refuses(lambda: neighbors.within(disordered(BOXES["tilted"], n=60), 2.8), "narrowest")
     refuses(lambda: neighbors.sann(disordered(n=40, dimensions=2)), "2D", "within()")
     refuses(lambda: neighbors.sann(frame, symmetrize="keep"), "'drop' or None")
+    flat = disordered(n=40, dimensions=2)
+    refuses(lambda: neighbors.modified_voronoi(flat), "modified_voronoi", "2D", "within()")
+    for f_c in (0.0, -0.82, 1.01, np.nan):
+        refuses(lambda f_c=f_c: neighbors.modified_voronoi(frame, f_c=f_c), f"{f_c}", "<= 1")
+    refuses(lambda: neighbors.modified_voronoi(frame, r_cut=3.0), "twice the cut-off")
+    refuses(lambda: neighbors.modified_voronoi(frame, r_cut=0), "positive finite")
     few = frames.build([[1, 1, 1], [1, -1, -1], [-1, 1, -1]], 20.0, [0] * 3)
     refuses(lambda: neighbors.sann(few), "half the box", "use more particles")
     twice = frames.build([[0, 0, 0], [1, 0, 0], [1, 0, 0]], 10.0, [0, 0, 0])

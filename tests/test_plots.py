@@ -108,3 +108,41 @@ def test_colours_differ_for_colour_blind_eyes():
     seen = np.c_[rgb @ (0.3, 0.59, 0.11), rgb @ (-0.5, -0.5, 1.0)]
     gap = np.linalg.norm(seen[:, None] - seen, axis=-1) + np.eye(len(seen))
     assert gap.min() > 0.05
+
+
+# --------------------------------------------------------------------------------------- panels
+
+
+def test_panels_share_a_legend_and_know_their_kind():
+    fig = plots.panels(["one", "two"], x=["a", "b"], y="height", log_x=True)
+    plots.add_curve(fig, [1, 10], [0, 1], name="up", row=1, col=1)
+    plots.add_curve(fig, [1, 10], [1, 0], name="up", row=1, col=2, showlegend=False, low=[0, 0],
+                    high=[2, 1])  # fmt: skip
+    assert fig.layout.meta["glasslib"] == "panels"
+    assert [a.text for a in fig.layout.annotations] == ["one", "two"]
+    assert (fig.layout.xaxis.title.text, fig.layout.xaxis2.title.text) == ("a", "b")
+    assert fig.layout.xaxis.type == fig.layout.xaxis2.type == "log"
+    assert [t.xaxis for t in fig.data] == ["x", "x2", "x2"]  # curve; band and curve
+    assert [t.showlegend for t in fig.data] == [True, False, False]
+    with pytest.raises(ValueError, match="no titles"):
+        plots.panels([])
+
+
+def test_slab_draws_the_cut_to_scale():
+    made = frame(n=200, box=(6, 6, 6, 0, 0, 0))
+    values = np.arange(200.0)
+    fig = plots.slab(
+        made, {"rank": values, "same": -values}, diameter={"A": 1.0, "B": 0.5}, thickness=2.0
+    )
+    inside = np.abs(made.particles.position[:, 2]) < 1.0
+    assert len(fig.layout.shapes) == 2 * inside.sum()
+    widths = {round(s.x1 - s.x0, 2) for s in fig.layout.shapes}
+    assert widths <= {1.0, 0.5, 0.99, 1.01, 0.49, 0.51}
+    first = fig.data[0]
+    np.testing.assert_allclose(np.sort(first.marker.color), values[inside] / 199)
+    for axis in ("yaxis", "yaxis2"):
+        assert fig.layout[axis].scaleanchor == axis.replace("yaxis", "x")
+    with pytest.raises(ValueError, match=r"expected \(200,\)"):
+        plots.slab(made, {"short": values[:5]})
+    with pytest.raises(ValueError, match="thicker"):
+        plots.slab(made, {"rank": values}, thickness=1e-9)

@@ -431,3 +431,14 @@ def test_isoconfigurational_of_hard_spheres(spheres):
 def test_bad_ensembles_are_refused(spheres, changes, words):
     options = {"n_replicas": 2, "sample_times": [0.1, 0.2], **changes}
     refuses(lambda: simulate.isoconfigurational(spheres, SPHERES, **options), *words)
+
+
+def test_a_crystal_is_warned_of():
+    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    basis = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    x = (grid[:, None] + basis).reshape(-1, 3) * 1.6
+    fcc = frames.build(x, 6.4, np.arange(256) % 10 // 8, types=("A", "B"))
+    with pytest.warns(UserWarning, match="100 % of the particles sit in a crystal"):
+        simulate.isoconfigurational(
+            fcc, KA, kT=0.1, n_replicas=1, sample_times=[0.01], engine="lammps"
+        )

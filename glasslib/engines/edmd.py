@@ -353,7 +353,11 @@ def _renew(
             lost[gone] = code
             gone += 1
     for k in range(kept, n):
-        if events[found[k] >> np.uint32(5)].degree >= capacity:
+        j = found[k] >> np.uint32(5)
+        degree = events[j].degree
+        for m in range(kept, k):  # in a small box other images of j come too
+            pass
+        if degree >= capacity:
             return False
     if not _file(i, (ax * clock.ny + ay) * clock.nz + az, cells, room, places):
         return False

@@ -4,9 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from glasslib.models.autoencoder import Autoencoder as Autoencoder
+    from glasslib.models.autoencoder import OrderParameter as OrderParameter
     from glasslib.models.graphsage import GraphSAGE as GraphSAGE
 
-_HOMES = {"GraphSAGE": "glasslib.models.graphsage"}
+_HOMES = {
+    "Autoencoder": "glasslib.models.autoencoder",
+    "GraphSAGE": "glasslib.models.graphsage",
+    "OrderParameter": "glasslib.models.autoencoder",
+}
 
 
 def __getattr__(name: str) -> object:
