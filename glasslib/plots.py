@@ -355,7 +355,7 @@ def slab(
 ) -> go.Figure:
     """A cut through a three-dimensional configuration, once for each of several quantities.
 
-    Particles with |z| < ``thickness``/2 are drawn to scale, side by side for each quantity, so
+    Particles whose z is within ``thickness``/2 of 0 are drawn to scale, side by side for each quantity, so
     that regions can be compared by eye; a full 3D view hides what is inside.
 
     Parameters

@@ -86,7 +86,7 @@ def _select(frame: Frame, species: str) -> np.ndarray:
 
 
 def wavevectors(box: np.ndarray, k_min: float, k_max: float) -> np.ndarray:
-    """All wave vectors of a periodic box with k_min ≤ |k| ≤ k_max, one of each ±k.
+    """All wave vectors of a periodic box with moduli from k_min to k_max, one of each ±k.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def wavevectors(box: np.ndarray, k_min: float, k_max: float) -> np.ndarray:
     Returns
     -------
     (K, d) float64 array, 1/σ_AA
-        In ascending order of |k|.
+        In ascending order of their modulus.
     """
     box = np.asarray(box, dtype=np.float64)
     if box.shape not in ((2,), (3,), (6,)):

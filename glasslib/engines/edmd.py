@@ -53,7 +53,6 @@ _CLOCK = np.dtype(
 )  # fmt: skip
 
 _NOBODY = np.uint32(0xFFFFFFFF)  # partner of the event "leaves its sphere"
-_CENTRE = 13  # image code of no shift: 9 (x + 1) + 3 (y + 1) + z + 1
 _DONE, _FULL, _LIMIT = 0, 1, 2
 _ROUND = 56  # neighbours examined at once; `work` has four rows of it and eight more
 _PAD = 1.0 + 1e-9  # so that rounding never keeps a pair out of a list
@@ -66,6 +65,10 @@ _inlined = njit(inline="always", **_options)  # a tenth faster than leaving it t
 # -------------------------------------------------------------------------------- compiled parts
 # ``edges`` is a tuple of 2 or 3 box edges and ``growing`` one of length 1 (no) or 2 (yes): the
 # compiler knows tuple lengths, so each dimension, fixed or growing, gets its own machine code.
+#
+# Why one event a particle is enough: the time of a pair is computed when either changes course,
+# and then it is not before that particle's event. Who has an event with somebody that has changed
+# course since (``stamp`` is not ``count``) looks again when that event comes up.
 
 
 @_inlined
@@ -250,7 +253,8 @@ def _search(i, x, y, z, ax, ay, az, found, particles, homes, cells, room, shifts
     """Codes of all that ``i`` at home (x, y, z), cell (ax, ay, az), may meet -> how many.
 
     Those at most the contact distance and twice the reach away from it, home to home. A code is
-    32 × index + image: several images of one particle may count in a small box.
+    32 j + 9 (X + 1) + 3 (Y + 1) + Z + 1 for particle j, X, Y and Z boxes away: in a small box
+    several images of one particle count.
     """
     radius = particles[i].radius
     wide = 2.0 * clock.reach * _PAD
@@ -356,7 +360,7 @@ def _renew(
         j = found[k] >> np.uint32(5)
         degree = events[j].degree
         for m in range(kept, k):  # in a small box other images of j come too
-            pass
+            degree += found[m] >> np.uint32(5) == j
         if degree >= capacity:
             return False
     if not _file(i, (ax * clock.ny + ay) * clock.nz + az, cells, room, places):
@@ -1065,7 +1069,7 @@ class Edmd:
         ------
         ValueError, FrameError
             For arguments or a frame that cannot be run.
-        EngineError
+        glasslib.engines.EngineError
             For overlaps beyond rounding.
         """
         kT, times, duration = _check_run(frame, system, kT, duration, sample_times, ensemble)
@@ -1097,11 +1101,11 @@ class Edmd:
         simulation.advance(max(duration - simulation.time, 0.0))
 
     def minimize(self, frame: Frame, system: System, **options: object) -> Frame:
-        """Not for hard particles: raises :class:`EngineError`."""
+        """Not for hard particles: raises ``EngineError``."""
         raise EngineError(_NO_LANDSCAPE.format(name=system.name, what="energy minima"))
 
     def evaluate(self, frame: Frame, system: System) -> Frame:
-        """Not for hard particles: raises :class:`EngineError`."""
+        """Not for hard particles: raises ``EngineError``."""
         raise EngineError(_NO_LANDSCAPE.format(name=system.name, what="energies and forces"))
 
 
@@ -1246,7 +1250,7 @@ def grow(
     ValueError
         For a soft system, a composition with an empty species, or a packing fraction that cannot
         be.
-    EngineError
+    glasslib.engines.EngineError
         If the particles jam on the way; the message says at which packing fraction.
     """
     _check_system(system)
