@@ -421,7 +421,7 @@ def slab(
         half = 0.53 * float(max(box[:2]))
         fig.update_xaxes(range=[-half, half], visible=False, row=1, col=col)
         fig.update_yaxes(range=[-half, half], visible=False, scaleanchor=f"x{axis}", row=1, col=col)
-    fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "r": 8, "t": 72, "b": 16})
+    fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "r": 76, "t": 72, "b": 16})
     return fig
 
 
