@@ -75,7 +75,7 @@
     if (n < 2 || div.dataset.glStacked) return Promise.resolve();
     div.dataset.glStacked = "1";
     const each = Math.max(240, layout.height - layout.margin.t);
-    const gap = 70 / (n * each);
+    const gap = 90 / (n * each);
     const change = { height: n * each + 150, "margin.t": 110, "margin.l": 52 };
     const title = layout.yaxis.title.text;
     xs.forEach((key, k) => {
@@ -93,6 +93,9 @@
         change["annotations[" + k + "].y"] = top;
       }
     });
+    for (let box = div; box && box.style.height; box = box.parentElement) {
+      box.style.height = change.height + "px";
+    }
     return window.Plotly.relayout(div, change);
   }
 

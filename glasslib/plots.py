@@ -205,6 +205,7 @@ def panels(
     names = [x] * len(titles) if isinstance(x, str) else list(x)
     for col, name in enumerate(names, start=1):
         fig.update_xaxes(title_text=name, type="log" if log_x else "linear", row=1, col=col)
+    fig.update_xaxes(tickangle=0, nticks=5)
     fig.update_yaxes(type="log" if log_y else "linear")
     fig.update_yaxes(title_text=y, col=1)
     fig.update_layout(
@@ -355,8 +356,8 @@ def slab(
 ) -> go.Figure:
     """A cut through a three-dimensional configuration, once for each of several quantities.
 
-    Particles whose z is within ``thickness``/2 of 0 are drawn to scale, side by side for each quantity, so
-    that regions can be compared by eye; a full 3D view hides what is inside.
+    Particles whose z is within ``thickness``/2 of 0 are drawn to scale, side by side for each
+    quantity, so that regions can be compared by eye; a full 3D view hides what is inside.
 
     Parameters
     ----------
@@ -419,8 +420,15 @@ def slab(
             row=1, col=col,
         )  # fmt: skip
         half = 0.53 * float(max(box[:2]))
-        fig.update_xaxes(range=[-half, half], visible=False, row=1, col=col)
-        fig.update_yaxes(range=[-half, half], visible=False, scaleanchor=f"x{axis}", row=1, col=col)
+        fig.update_xaxes(range=[-half, half], visible=False, constrain="domain", row=1, col=col)
+        fig.update_yaxes(
+            range=[-half, half],
+            visible=False,
+            constrain="domain",
+            scaleanchor=f"x{axis}",
+            row=1,
+            col=col,
+        )
     fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "r": 76, "t": 72, "b": 16})
     return fig
 
