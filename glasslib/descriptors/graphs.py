@@ -17,6 +17,7 @@ import numpy as np
 
 from glasslib import frames
 from glasslib.frames import Frame
+from glasslib.neighbors import cutoff_matrix
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -25,44 +26,6 @@ Features = Literal["coordinates", "type"]
 Positions = Literal["box", "fraction", "centred"]
 FEATURES: tuple[str, ...] = ("coordinates", "type")
 POSITIONS: tuple[str, ...] = ("box", "fraction", "centred")
-
-
-def _cutoff_matrix(frame: Frame, cutoffs: Mapping[tuple[str, str], float] | float) -> np.ndarray:
-    """(n_types, n_types) symmetric cut-offs in the order of ``frame.particles.types``."""
-    types = list(frame.particles.types or ["A"])
-    if isinstance(cutoffs, (int, float)):
-        matrix = np.full((len(types), len(types)), float(cutoffs))
-    elif isinstance(cutoffs, Mapping):
-        matrix = np.zeros((len(types), len(types)))
-        present = set(np.unique(frame.particles.typeid))
-        for i, a in enumerate(types):
-            for j, b in enumerate(types):
-                value = cutoffs.get((a, b), cutoffs.get((b, a)))
-                if value is None and i in present and j in present:
-                    raise ValueError(
-                        f"cutoffs has no entry for the pair ({a!r}, {b!r}); it has "
-                        f"{', '.join(map(str, cutoffs))}. Give one for each pair of species."
-                    )
-                if (a, b) in cutoffs and (b, a) in cutoffs and cutoffs[a, b] != cutoffs[b, a]:
-                    raise ValueError(
-                        f"cutoffs differ for ({a!r}, {b!r}) and ({b!r}, {a!r}): {cutoffs[a, b]} "
-                        f"and {cutoffs[b, a]}; bonds are mutual, give the pair once."
-                    )
-                matrix[i, j] = 0.0 if value is None else value
-    else:
-        raise TypeError(
-            f"cutoffs is a {type(cutoffs).__name__}; expected one distance, or a dict such as "
-            "{('A', 'A'): 1.5, ('A', 'B'): 1.242, ('B', 'B'): 2.0}."
-        )
-    if not np.all(np.isfinite(matrix)) or np.any(matrix < 0) or matrix.max() == 0:
-        raise ValueError(f"cutoffs are {cutoffs}; expected positive finite distances.")
-    shortest = float(np.min(frame.configuration.box[: frames.dimensions(frame)]))
-    if 2 * matrix.max() >= shortest:
-        raise ValueError(
-            f"the largest cut-off is {matrix.max():g} but the shortest box edge only "
-            f"{shortest:g}; a minimum image needs an edge above twice the cut-off."
-        )
-    return matrix
 
 
 def bonds(frame: Frame, cutoffs: Mapping[tuple[str, str], float] | float) -> np.ndarray:
@@ -97,7 +60,7 @@ def bonds(frame: Frame, cutoffs: Mapping[tuple[str, str], float] | float) -> np.
     import freud
 
     frames.check(frame)
-    matrix = _cutoff_matrix(frame, cutoffs)
+    matrix = cutoff_matrix(frame, cutoffs)
     typeid = np.asarray(frame.particles.typeid, dtype=np.int64)
     points = np.asarray(frame.particles.position, dtype=np.float32)
     query = freud.locality.AABBQuery(freud.box.Box.from_box(frame.configuration.box), points)

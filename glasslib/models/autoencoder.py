@@ -20,7 +20,9 @@ Choices made here, where the text of the first paper leaves them open:
   some 5 % more of the variance, with another bend for each seed; P_red of one snapshot then
   differs between seeds. By default weight decay holds the network back and training stops on the
   plateau, where P_red hardly depends on the seed and is that of ``encoder="pca"`` (Coslovich,
-  Jack, Paret, arXiv:2211.01904, find the two alike). To train on:
+  Jack, Paret, arXiv:2211.01904, find the two alike). The default was chosen for agreement of
+  seeds, by somebody who had seen correlations with the dynamics of public Kob–Andersen data; the
+  control ``encoder="pca"`` has no such freedom. To train on:
   ``Autoencoder(weight_decay=1e-5, learning_rate=3e-3, tol=0, patience=100, epochs=1000)``;
 * **coordinates for the mixture**: the bottleneck of a network is defined up to any linear map.
   The likelihood of Gaussians does not care, but the k-means that EM starts from does. The
