@@ -175,7 +175,7 @@ def equilibrated(
         system's ``wavenumber``.
     """
     driver = engines.choose(system, engine)
-    times = _sample_times(sample_times)
+    times = base.check_times(sample_times)
     if n_windows < 1 or n_thermo < 1:
         raise ValueError(f"n_windows is {n_windows}, n_thermo {n_thermo}; expected at least 1.")
     if system.hard and eta is None:
@@ -271,16 +271,6 @@ def _means(times: np.ndarray, value: np.ndarray, edges: np.ndarray) -> np.ndarra
     grid = np.concatenate([[0.0], times])
     at = np.interp(np.concatenate([[0.0], edges]), grid, total)
     return np.diff(at) / np.diff(edges, prepend=0.0)
-
-
-def _sample_times(sample_times: Sequence[float]) -> np.ndarray:
-    """Ascending finite times, or an error."""
-    times = np.asarray(sample_times, dtype=float)
-    if times.ndim != 1 or len(times) == 0 or not np.all(np.isfinite(times)):
-        raise ValueError(f"sample_times is {sample_times}; expected a list of finite times.")
-    if np.any(np.diff(times) <= 0) or times[0] < 0:
-        raise ValueError("sample_times must ascend from 0 or later; sort them.")
-    return times
 
 
 def _curves(start: Frame, final: np.ndarray, system: System) -> dict[str, np.ndarray]:
@@ -517,7 +507,7 @@ def isoconfigurational(
         _warn_of_crystal(configurations[i], f"configuration {i}")
     if system.hard:
         base.check_temperature(kT)
-        times = _sample_times(times)
+        times = base.check_times(times)
     else:
         base.check_run(
             configurations[0], system, kT=kT, sample_times=times, dt=None, ensemble=ensemble,

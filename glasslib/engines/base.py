@@ -100,11 +100,7 @@ def check_run(
     steps = int(round(duration / dt))
     if steps < 1:
         raise ValueError(f"duration {duration} is shorter than one time step {dt}.")
-    times = np.asarray([duration] if sample_times is None else sample_times, dtype=float)
-    if times.ndim != 1 or len(times) == 0 or not np.all(np.isfinite(times)):
-        raise ValueError(f"sample_times is {sample_times}; expected a list of finite times.")
-    if np.any(np.diff(times) <= 0) or times[0] < 0:
-        raise ValueError("sample_times must ascend from 0 or later; sort them.")
+    times = check_times([duration] if sample_times is None else sample_times)
     if times[-1] > duration * (1 + 1e-9) + dt / 2:
         raise ValueError(
             f"the last sample time {times[-1]} lies beyond the duration {duration}; run longer."
@@ -115,6 +111,16 @@ def check_run(
             f"two sample times fall on the same step of dt = {dt}; space them wider or lower dt."
         )
     return float(start), float(stop), steps, np.minimum(sample_steps, steps), float(dt)
+
+
+def check_times(sample_times: Sequence[float]) -> np.ndarray:
+    """Ascending finite times from 0, as an array, or an error."""
+    times = np.asarray(sample_times, dtype=float)
+    if times.ndim != 1 or len(times) == 0 or not np.all(np.isfinite(times)):
+        raise ValueError(f"sample_times is {sample_times}; expected a list of finite times.")
+    if np.any(np.diff(times) <= 0) or times[0] < 0:
+        raise ValueError("sample_times must ascend from 0 or later; sort them.")
+    return times
 
 
 def check_temperature(kT: float) -> None:

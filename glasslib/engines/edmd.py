@@ -1197,11 +1197,7 @@ def _check_run(
         )
     if not np.isfinite(duration) or duration <= 0:
         raise ValueError(f"duration is {duration}; expected a positive time.")
-    times = np.asarray([duration] if sample_times is None else sample_times, dtype=float)
-    if times.ndim != 1 or len(times) == 0 or not np.all(np.isfinite(times)):
-        raise ValueError(f"sample_times is {sample_times}; expected a list of finite times.")
-    if np.any(np.diff(times) <= 0) or times[0] < 0:
-        raise ValueError("sample_times must ascend from 0 or later; sort them.")
+    times = base.check_times([duration] if sample_times is None else sample_times)
     if times[-1] > duration * (1 + 1e-9):
         raise ValueError(
             f"the last sample time {times[-1]} lies beyond the duration {duration}; run longer."
