@@ -1,0 +1,311 @@
+r"""Linear regression of propensities on descriptors, with a ridge penalty.
+
+For one species and one time, with descriptors standardised over the training set,
+
+.. math:: \hat D = \bar D + \sum_k w_k \frac{x_k - \bar x_k}{\sigma_k}, \qquad
+          w = \operatorname{argmin} \sum_i (D_i - \hat D_i)^2 + \alpha \sum_k w_k^2 .
+
+Boattini, Smallenburg, Filion, Phys. Rev. Lett. 127, 088007 (2021), find that this, on descriptors
+averaged over neighbourhoods, foretells propensities as well as a graph neural network.
+
+Particles of one configuration are not independent: the penalty α is chosen by leaving out whole
+**configurations** of the training set, one fold at a time, and never sees the test set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+
+ALPHAS = tuple(np.logspace(-1, 6, 22))  #: penalties tried, for standardised descriptors
+
+
+class PropensityRidge(RegressorMixin, BaseEstimator):
+    """Ridge regression of the propensities of one species at one or several times.
+
+    Parameters
+    ----------
+    alphas : sequence of float
+        Penalties to choose from, for descriptors of variance 1; one number is taken as it is.
+    n_folds : int
+        Folds of the cross-validation at most; with no more configurations than that, each is left
+        out once.
+
+    Attributes
+    ----------
+    coef_ : (k, n_times) float64 array
+        Weights of the standardised descriptors: comparable among each other.
+    intercept_ : (n_times,) float64 array
+        Mean propensities of the training set.
+    mean_, scale_ : (k,) float64 arrays
+        Of the descriptors over the training set; a scale of 0 marks a column that does not vary,
+        whose weight is 0.
+    alpha_ : (n_times,) float64 array
+        The penalty chosen for each time.
+    cv_score_ : (n_alphas, n_times) float64 array
+        Pearson correlation on configurations left out, the mean over configurations; absent where
+        nothing was chosen.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 5))
+    >>> D = 1 + X[:, :1] + 0.1 * rng.normal(size=(400, 1))
+    >>> model = PropensityRidge().fit(X, D, groups=np.repeat(np.arange(4), 100))
+    >>> bool(abs(model.coef_[0, 0] - 1) < 0.05)
+    True
+    """
+
+    def __init__(self, *, alphas: float | Sequence[float] = ALPHAS, n_folds: int = 10) -> None:
+        self.alphas = alphas
+        self.n_folds = n_folds
+
+    def fit(
+        self, X: np.ndarray, D: np.ndarray, groups: np.ndarray | None = None
+    ) -> PropensityRidge:
+        """Choose the penalties and fit.
+
+        Parameters
+        ----------
+        X : (n, k) float array
+            Descriptors of the particles of one species, all training configurations.
+        D : (n,) or (n, n_times) float array
+            Propensities, σ_AA.
+        groups : (n,) array
+            The configuration each particle belongs to; needed for more than one penalty.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not fit, numbers that are not finite, penalties that are not
+            positive, or fewer than two configurations to choose a penalty with.
+        """
+        X, D = _table(X, D)
+        alphas = np.atleast_1d(np.asarray(self.alphas, dtype=np.float64))
+        if alphas.ndim != 1 or len(alphas) == 0 or not np.all(alphas > 0):
+            raise ValueError(f"alphas are {self.alphas!r}; expected positive numbers.")
+        folds = None
+        if len(alphas) > 1:
+            folds = _folds(groups, len(X), self.n_folds)
+        sums = _sums(X, D) if folds is None else [_sums(X[f], D[f]) for f in folds]
+        whole = sums if folds is None else _added(sums)
+        self.n_features_in_ = X.shape[1]
+        self.mean_, self.scale_, self.intercept_, *_ = _standardised(whole)
+        self.alpha_ = np.full(D.shape[1], alphas[0])
+        if folds is not None:
+            self.cv_score_ = _cross_validated(X, D, groups, folds, sums, alphas)
+            self.alpha_ = alphas[np.argmax(self.cv_score_, axis=0)]
+        Z = (X - self.mean_) / _divisor(self.scale_)
+        Z[:, self.scale_ == 0] = 0.0
+        model = Ridge(alpha=self.alpha_, fit_intercept=False, copy_X=False)
+        self.coef_ = model.fit(Z, D - self.intercept_).coef_.reshape(D.shape[1], -1).T
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Propensities of particles with descriptors ``X`` (n, k) -> (n, n_times) float64."""
+        if not hasattr(self, "coef_"):
+            raise NotFittedError("this PropensityRidge is not fitted; call fit first.")
+        X = np.asarray(X, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has shape {X.shape}; expected (n, {self.n_features_in_}), as in training."
+            )
+        return self.intercept_ + (X - self.mean_) @ (self.coef_ / _divisor(self.scale_)[:, None])
+
+    @property
+    def n_parameters_(self) -> int:
+        """Weights and the constant of one time."""
+        return int(np.sum(self.scale_ > 0)) + 1
+
+
+class Selection(NamedTuple):
+    """Descriptors in the order in which forward selection takes them.
+
+    Attributes
+    ----------
+    order : (n_selected,) int64 array
+        Columns of X.
+    correlation : (n_selected,) float64 array
+        Multiple correlation of the target with the first 1, 2, … of them, on the training set.
+    """
+
+    order: np.ndarray
+    correlation: np.ndarray
+
+
+def forward_selection(
+    X: np.ndarray, y: np.ndarray, *, n_selected: int | None = None, tol: float = 1e-9
+) -> Selection:
+    r"""Rank descriptors greedily: next is the one that raises the correlation most.
+
+    With the columns S chosen so far, the next is the one for which the least-squares prediction
+    from S and it correlates best with the target; that correlation is the multiple correlation R,
+    :math:`R^2 = c_S^\mathsf{T} C_{SS}^{-1} c_S` with the correlations C among descriptors and c
+    with the target (Boattini, Bezem, Punnathanam, Smallenburg, Filion, J. Chem. Phys. 153, 064902
+    (2020)). Each step is one row of a pivoted Cholesky decomposition of C, so that ranking costs
+    as much as a few solutions.
+
+    Parameters
+    ----------
+    X : (n, k) float array
+        Descriptors of training particles.
+    y : (n,) float array
+        Their propensity at one time.
+    n_selected : int, optional
+        How many to rank; all by default.
+    tol : float
+        A descriptor of which no larger part than this share of its variance is new beside those
+        chosen is never taken.
+
+    Returns
+    -------
+    Selection
+        Shorter than ``n_selected`` where the other columns are combinations of those chosen.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> X = rng.normal(size=(500, 4))
+    >>> forward_selection(X, X[:, 2] + 0.5 * X[:, 1], n_selected=2).order.tolist()
+    [2, 1]
+    """
+    y = np.asarray(y, dtype=np.float64)
+    if y.ndim != 1:
+        raise ValueError(f"y has shape {y.shape}; expected (n,), the propensity at one time.")
+    X, D = _table(X, y)
+    k = X.shape[1]
+    n_selected = k if n_selected is None else n_selected
+    if not 1 <= n_selected <= k:
+        raise ValueError(f"n_selected is {n_selected}; expected 1 to {k}, the number of columns.")
+    sums = _sums(X, D)
+    _, scale, _, gram, moment = _standardised(sums)
+    n, variance = sums[0], (sums[4] - sums[2] ** 2 / sums[0]) / sums[0]
+    if variance[0] <= 0:
+        raise ValueError("y does not vary: there is nothing to select for.")
+    C, c = gram / n, moment[:, 0] / n / np.sqrt(variance[0])
+    rows = np.zeros((n_selected, k))  # of the Cholesky factor, as far as it goes
+    new = np.where(scale > 0, 1.0, 0.0)  # variance of each column beside those chosen
+    order, reached, R2 = [], [], 0.0
+    for step in range(n_selected):
+        free = new > tol
+        free[order] = False
+        if not free.any():
+            break
+        gain = np.zeros(k)
+        gain[free] = c[free] ** 2 / new[free]
+        best = int(np.argmax(gain)) if gain.max() > 0 else int(np.flatnonzero(free)[0])
+        row = (C[best] - rows[:step, best] @ rows[:step]) / np.sqrt(new[best])
+        share = c[best] / np.sqrt(new[best])
+        rows[step] = row
+        c, new = c - share * row, new - row**2
+        R2 += share**2
+        order.append(best)
+        reached.append(min(R2, 1.0))
+    return Selection(np.array(order, dtype=np.int64), np.sqrt(reached))
+
+
+# ------------------------------------------------------------------------------------ internals
+
+
+def _table(X: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Checked (n, k) and (n, n_times) float64 arrays."""
+    X, D = np.asarray(X, dtype=np.float64), np.asarray(D, dtype=np.float64)
+    if X.ndim != 2 or D.ndim not in (1, 2) or len(X) != len(D):
+        raise ValueError(
+            f"X has shape {X.shape} and D {D.shape}; expected (n, k) and (n, n_times): one row a "
+            "particle."
+        )
+    if len(X) < 2 or X.shape[1] == 0:
+        raise ValueError(f"X has shape {X.shape}; expected at least two rows and one column.")
+    for name, values in (("X", X), ("D", D)):
+        if not np.all(np.isfinite(values)):
+            row = int(np.flatnonzero(~np.isfinite(values.reshape(len(X), -1)).all(axis=1))[0])
+            raise ValueError(
+                f"row {row} of {name} is not finite; leave such particles out before fitting."
+            )
+    return X, D.reshape(len(D), -1)
+
+
+def _folds(groups: np.ndarray | None, n: int, n_folds: int) -> list[np.ndarray]:
+    """Rows of each fold, whole configurations together."""
+    if groups is None:
+        raise ValueError(
+            "groups is missing: the penalty is chosen over configurations; give the configuration "
+            "of each row, or a single penalty in alphas."
+        )
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise ValueError(f"groups has shape {groups.shape}; expected ({n},), one a row of X.")
+    names, number = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(
+            "there is one configuration; choosing a penalty needs two or more. Give one penalty "
+            "in alphas."
+        )
+    if n_folds < 2:
+        raise ValueError(f"n_folds is {n_folds}; expected 2 or more.")
+    fold = np.arange(len(names)) % min(n_folds, len(names))
+    return [np.flatnonzero(fold[number] == f) for f in range(fold.max() + 1)]
+
+
+def _sums(X: np.ndarray, D: np.ndarray) -> list:
+    """n, Σx, Σd, XᵀX and Σd², XᵀD, about zero: sums over configurations add up."""
+    return [len(X), X.sum(axis=0), D.sum(axis=0), X.T @ X, (D**2).sum(axis=0), X.T @ D]
+
+
+def _added(sums: list[list]) -> list:
+    return [sum(parts) for parts in zip(*sums, strict=True)]
+
+
+def _less(whole: list, part: list) -> list:
+    return [a - b for a, b in zip(whole, part, strict=True)]
+
+
+def _divisor(scale: np.ndarray) -> np.ndarray:
+    return np.where(scale > 0, scale, 1.0)
+
+
+def _standardised(sums: list) -> tuple[np.ndarray, ...]:
+    """Mean, scale and mean propensity, and XᵀX, XᵀD of standardised, centred columns."""
+    n, sx, sd, xx, _, xd = sums
+    mean, target = sx / n, sd / n
+    gram = xx - n * np.outer(mean, mean)
+    variance = np.diagonal(gram) / n
+    # what rounding leaves of a constant column is no variance
+    scale = np.sqrt(np.where(variance > 1e-12 * (np.diagonal(xx) / n + 1e-300), variance, 0.0))
+    with np.errstate(divide="ignore"):
+        inverse = np.where(scale > 0, 1.0 / scale, 0.0)
+    gram = gram * np.outer(inverse, inverse)
+    return mean, scale, target, gram, (xd - n * np.outer(mean, target)) * inverse[:, None]
+
+
+def _cross_validated(X, D, groups, folds, sums, alphas) -> np.ndarray:
+    """(n_alphas, n_times) Pearson r on configurations left out, the mean over them.
+
+    What scikit-learn's ``Ridge`` gives for each fold and penalty; sums over configurations are
+    taken once and one eigendecomposition a fold serves all penalties and times.
+    """
+    whole, groups = _added(sums), np.asarray(groups)
+    scores = []
+    for rows, part in zip(folds, sums, strict=True):
+        mean, scale, target, gram, moment = _standardised(_less(whole, part))
+        value, vector = np.linalg.eigh(gram)
+        Z = ((X[rows] - mean) / _divisor(scale)) @ vector
+        shares = vector.T @ moment
+        for name in np.unique(groups[rows]):
+            mine = groups[rows] == name
+            z, d = Z[mine], D[rows][mine]
+            d = d - d.mean(axis=0)
+            found = np.empty((len(alphas), d.shape[1]))
+            for a, alpha in enumerate(alphas):
+                p = z @ (shares / (np.maximum(value, 0)[:, None] + alpha))
+                p = p - p.mean(axis=0)
+                norm = np.sqrt((p**2).sum(axis=0) * (d**2).sum(axis=0))
+                found[a] = (p * d).sum(axis=0) / np.where(norm > 0, norm, np.inf)
+            scores.append(found)
+    return np.mean(scores, axis=0)

@@ -1,0 +1,157 @@
+"""Ridge regression over configurations, and forward selection."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from oracles import refuses
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression, Ridge
+
+from glasslib.models.ridge import PropensityRidge, forward_selection
+
+
+def made(n_groups=5, each=120, k=12, n_times=3, noise=1.0, seed=0):
+    """Correlated descriptors, propensities at some times, and the configuration of each row."""
+    rng = np.random.default_rng(seed)
+    n = n_groups * each
+    X = rng.normal(size=(n, k)) @ rng.normal(size=(k, k)) + 5 * rng.normal(size=k)
+    D = X @ rng.normal(size=(k, n_times)) + noise * rng.normal(size=(n, n_times)) + 1.0
+    return X, D, np.repeat(np.arange(n_groups), each)
+
+
+def test_fit_is_scikit_learns_ridge_on_standardised_columns():
+    X, D, groups = made()
+    model = PropensityRidge(alphas=30.0).fit(X, D)
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    reference = Ridge(alpha=30.0).fit(Z, D)
+    np.testing.assert_allclose(model.coef_, reference.coef_.T, atol=1e-9)
+    np.testing.assert_allclose(model.predict(X), reference.predict(Z), atol=1e-9)
+    assert model.n_parameters_ == X.shape[1] + 1
+
+
+def test_penalty_is_the_one_that_scikit_learn_finds_fold_by_fold():
+    X, D, groups = made(n_groups=4, each=40, k=25, noise=8.0)
+    alphas = [0.1, 1.0, 10.0, 100.0, 1000.0]
+    model = PropensityRidge(alphas=alphas).fit(X, D, groups)
+    expected = np.zeros((len(alphas), D.shape[1]))
+    for left in range(4):
+        train, test = groups != left, groups == left
+        mean, scale = X[train].mean(axis=0), X[train].std(axis=0)
+        for a, alpha in enumerate(alphas):
+            fit = Ridge(alpha=alpha).fit((X[train] - mean) / scale, D[train])
+            p = fit.predict((X[test] - mean) / scale)
+            for t in range(D.shape[1]):
+                expected[a, t] += np.corrcoef(p[:, t], D[test, t])[0, 1] / 4
+    np.testing.assert_allclose(model.cv_score_, expected, atol=1e-8)
+    np.testing.assert_array_equal(model.alpha_, np.array(alphas)[expected.argmax(axis=0)])
+
+
+def test_whole_configurations_are_left_out():
+    # every configuration has its own constant descriptor and its own mean propensity: rows dealt
+    # at random would let the model learn which configuration it looks at
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(6), 50)
+    X = np.column_stack([np.eye(6)[groups], rng.normal(size=(300, 4))])
+    D = rng.normal(size=6)[groups] + 0.1 * rng.normal(size=300)
+    model = PropensityRidge(alphas=[1e-2, 1e2]).fit(X, D, groups)
+    assert np.all(np.abs(model.cv_score_) < 0.2)
+
+
+def test_more_configurations_than_folds_share_folds():
+    X, D, groups = made(n_groups=7, each=30)
+    model = PropensityRidge(alphas=[1.0, 10.0], n_folds=3).fit(X, D, groups)
+    assert model.cv_score_.shape == (2, 3)
+    assert np.all(model.cv_score_ > 0.5)
+
+
+def test_constant_columns_weigh_nothing():
+    X, D, groups = made()
+    X[:, 3] = 1e5
+    model = PropensityRidge().fit(X, D, groups)
+    assert np.all(model.coef_[3] == 0)
+    assert model.scale_[3] == 0
+    assert model.n_parameters_ == X.shape[1]
+    X2 = X.copy()
+    X2[:, 3] = 7.0
+    np.testing.assert_allclose(model.predict(X2), model.predict(X))
+
+
+def test_a_column_constant_in_training_folds_only():
+    X, D, groups = made(n_groups=3)
+    X[:, 0] = np.where(groups == 2, X[:, 0], 4.0)
+    model = PropensityRidge().fit(X, D, groups)
+    assert np.all(np.isfinite(model.coef_))
+    assert np.all(np.isfinite(model.cv_score_))
+
+
+def test_one_time_may_be_a_vector():
+    X, D, groups = made()
+    one = PropensityRidge().fit(X, D[:, 0], groups)
+    many = PropensityRidge().fit(X, D, groups)
+    assert one.predict(X).shape == (len(X), 1)
+    np.testing.assert_allclose(one.coef_[:, 0], many.coef_[:, 0], atol=1e-9)
+
+
+def greedy(X, y, n):
+    """Forward selection by its definition: a regression for every candidate at every step."""
+    chosen, reached = [], []
+    for _ in range(n):
+        scores = {}
+        for j in set(range(X.shape[1])) - set(chosen):
+            columns = X[:, [*chosen, j]]
+            p = LinearRegression().fit(columns, y).predict(columns)
+            scores[j] = np.corrcoef(p, y)[0, 1]
+        best = max(scores, key=scores.get)
+        chosen.append(best)
+        reached.append(scores[best])
+    return chosen, reached
+
+
+def test_forward_selection_by_its_definition():
+    X, D, _ = made(k=15, noise=6.0)
+    order, correlation = forward_selection(X, D[:, 0])
+    expected, reached = greedy(X, D[:, 0], 15)
+    assert order.tolist() == expected
+    np.testing.assert_allclose(correlation, reached, atol=1e-8)
+
+
+def test_forward_selection_stops_at_combinations():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(300, 4))
+    X = np.column_stack([X, X[:, 0] + X[:, 1], X[:, 2], np.ones(300)])
+    order, correlation = forward_selection(X, rng.normal(size=300) + X[:, 0])
+    assert len(order) == 4
+    assert 6 not in order
+    assert np.all(np.diff(correlation) >= 0)
+
+
+def test_forward_selection_ranks_a_thousand_columns_at_once():
+    import time
+
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(3000, 60)) @ rng.normal(size=(60, 1176)) + rng.normal(size=(3000, 1176))
+    begin = time.process_time()
+    order, _ = forward_selection(X, rng.normal(size=3000) + X[:, 7])
+    assert time.process_time() - begin < 60
+    assert order[0] == 7
+    assert sorted(order) == list(range(1176))
+
+
+def test_bad_input():
+    X, D, groups = made()
+    broken = X.copy()
+    broken[17, 2] = np.nan
+    refuses(lambda: PropensityRidge().fit(broken, D, groups), "row 17", "X")
+    refuses(lambda: PropensityRidge().fit(X, D[:-1], groups), "expected (n, k)")
+    refuses(lambda: PropensityRidge().fit(X, D), "groups is missing")
+    refuses(lambda: PropensityRidge().fit(X, D, np.zeros(len(X))), "one configuration")
+    refuses(lambda: PropensityRidge().fit(X, D, groups[:-2]), "groups has shape")
+    refuses(lambda: PropensityRidge(alphas=[1.0, -2.0]).fit(X, D, groups), "positive")
+    refuses(lambda: PropensityRidge(n_folds=1).fit(X, D, groups), "n_folds is 1")
+    refuses(lambda: PropensityRidge().fit(X, D, groups).predict(X[:, 1:]), "(n, 12)")
+    refuses(lambda: forward_selection(X, D), "y has shape")
+    refuses(lambda: forward_selection(X, D[:, 0], n_selected=0), "n_selected is 0")
+    refuses(lambda: forward_selection(X, np.ones(len(X))), "does not vary")
+    with pytest.raises(NotFittedError):
+        PropensityRidge().predict(X)
