@@ -6,14 +6,13 @@ numbers and lists, so that those of an engine that is not installed here can be 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from glasslib import frames, structure
+from glasslib import fetching, frames, structure
 from glasslib.engines import Engine
 from glasslib.frames import Frame
 from glasslib.systems import TRUNCATIONS, System
@@ -166,11 +165,10 @@ def measure(
 def external(name: str, *, root: Path) -> Path | None:
     """A file that nobody in this project wrote, if it is here; they are not part of the book.
 
-    Looked for in ``$GLASSLIB_EXTERNAL``, else in ``shared/external`` beside the clone ``root``.
+    The first of :func:`glasslib.fetching.folders` that has it: ``$GLASSLIB_EXTERNAL``,
+    ``external`` in the clone ``root``, ``shared/external`` beside it.
     """
-    folder = Path(os.environ.get("GLASSLIB_EXTERNAL", root.parent / "shared" / "external"))
-    path = folder / name
-    return path if path.is_file() else None
+    return fetching.find(name, root=root)
 
 
 def against_rumd(engine: Engine, path: Path, system: System) -> dict:

@@ -65,6 +65,14 @@ def parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--check", action="store_true", help="with --readme: only say if it is stale")
 
+    fetch = commands.add_parser("fetch", help="bring public data of others to this machine")
+    fetch.add_argument("name", help="botan: ten configurations of the 3D Kob–Andersen mixture")
+    fetch.add_argument(
+        "--from", dest="source", type=Path, metavar="DIR",
+        help="take the files from a local copy; no network is needed",
+    )  # fmt: skip
+    fetch.add_argument("--force", action="store_true", help="replace files that are wrong")
+
     readme = commands.add_parser("readme", help="bring the table in README.md up to date")
     readme.add_argument("--check", action="store_true", help="only say if it is stale")
 
@@ -93,8 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parser().parse_args(argv)
     command = {
-        "run": _run, "results": _results, "book": _book, "data": _data, "readme": _readme,
-        "check": _check,
+        "run": _run, "results": _results, "book": _book, "data": _data, "fetch": _fetch,
+        "readme": _readme, "check": _check,
     }[arguments.command]  # fmt: skip
     from .building import BuildError
     from .reporting import StaleError
@@ -178,6 +186,15 @@ def _data(a: argparse.Namespace) -> int:
     print(f"done in {hours:.2f} h")
     if book.data_root() == book.root() / "data":
         reporting.data_readme()
+    return 0
+
+
+def _fetch(a: argparse.Namespace) -> int:
+    from . import fetching
+
+    folder = fetching.fetch(a.name, source=a.source, force=a.force)
+    data = fetching.DATASETS[a.name]
+    print(f"{folder}\n{data.title}\ncite: {data.citation}\nlicence: {data.licence}, {data.home}")
     return 0
 
 

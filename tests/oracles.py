@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from glasslib import frames, systems
+from glasslib import fetching, frames, systems
 from glasslib.systems import LennardJones, System
 
 #: a three-dimensional and a flat mixture whose pairs are all truncated differently
@@ -27,10 +26,10 @@ MIXED_2D = systems.get("bihani-2d").with_(name="mixed-2d", pairs=MIXED_3D.pairs)
 def external(name: str) -> Path:
     """A file that nobody in this project wrote, or a skipped test."""
     root = Path(__file__).parents[1]
-    folder = Path(os.environ.get("GLASSLIB_EXTERNAL", root.parent / "shared" / "external"))
-    path = folder / name
-    if not path.is_file():
-        pytest.skip(f"no {name} in {folder}; set GLASSLIB_EXTERNAL to the folder that has it")
+    path = fetching.find(name, root=root)
+    if path is None:
+        places = ", ".join(map(str, fetching.folders(root)))
+        pytest.skip(f"no {name} in {places}; set GLASSLIB_EXTERNAL to the folder that has it")
     return path
 
 
