@@ -64,17 +64,20 @@ def scikit_learn(X: np.ndarray, epochs: int) -> float:
 
 
 def partycls(X: np.ndarray, epochs: int) -> float:
+    """``reduce`` is what its users call: training, then errors row by row."""
     from partycls.dim_reduction import AutoEncoder
 
     like = Autoencoder()
     model = AutoEncoder(
         layers=(10 * X.shape[1], 2, 10 * X.shape[1]), activation="tanh", solver="adam",
-        alpha=like.weight_decay, batch_size=like.batch_size, max_iter=epochs,
-        learning_rate_init=like.learning_rate, n_iter_no_change=epochs + 1, random_state=0,
+        alpha=like.weight_decay,
     )  # fmt: skip
+    # it is scikit-learn's regressor, of whose settings it passes on four
+    model.batch_size, model.max_iter, model.random_state = like.batch_size, epochs, 0
+    model.learning_rate_init, model.n_iter_no_change = like.learning_rate, epochs + 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(X)
+        model.reduce(X)
     return float(1 - np.sum((model.predict(X) - X) ** 2) / np.sum(X**2))
 
 

@@ -1,10 +1,15 @@
-"""Averages over spheres against a loop over all pairs and images; local density of a crystal."""
+"""Averages around particles against a loop over all pairs and images; density of a crystal."""
 
 import numpy as np
 import pytest
 
 from glasslib import frames
-from glasslib.descriptors.averaging import local_density, sphere_average
+from glasslib.descriptors.averaging import (
+    exponential_average,
+    local_density,
+    shell_average,
+    sphere_average,
+)
 
 
 def liquid(n=200, *, dimensions=3, tilt=0.0, seed=0):
@@ -16,8 +21,8 @@ def liquid(n=200, *, dimensions=3, tilt=0.0, seed=0):
     return frames.build(position, box, rng.random(n) < 0.3, dimensions=dimensions)
 
 
-def inside(frame, radius):
-    """(N, N) bool, by minimum over all nearby images."""
+def distances(frame):
+    """(N, N), by minimum over all nearby images."""
     x = np.asarray(frame.particles.position, dtype=np.float64)
     cell = frames.cell_matrix(frame.configuration.box)
     nearest = np.full((len(x), len(x)), np.inf)
@@ -27,7 +32,12 @@ def inside(frame, radius):
                 shift = cell @ [a, b, c]
                 apart = np.linalg.norm(x[:, None] - x[None] + shift, axis=2)
                 nearest = np.minimum(nearest, apart)
-    return nearest < radius
+    return nearest
+
+
+def inside(frame, radius):
+    """(N, N) bool."""
+    return distances(frame) < radius
 
 
 @pytest.mark.parametrize(("dimensions", "tilt"), [(3, 0.0), (3, 0.4), (2, 0.0), (2, 0.3)])
@@ -78,6 +88,35 @@ def test_density_of_a_crystal_and_of_random_points():
     np.testing.assert_allclose(both, local_density(dense, 3.0))
 
 
+@pytest.mark.parametrize(("dimensions", "tilt"), [(3, 0.0), (3, 0.4), (2, 0.0), (2, 0.3)])
+def test_exponential_average_is_equation_4(dimensions, tilt):
+    frame = liquid(dimensions=dimensions, tilt=tilt)
+    values = np.random.default_rng(1).normal(size=(200, 3))
+    r = distances(frame)
+    weight = np.where(r < 1.9, np.exp(-r / 1.9), 0)
+    np.testing.assert_array_equal(weight.diagonal(), 1)  # j = i is in the sum
+    weight /= weight.sum(axis=1)[:, None]
+    found = exponential_average(values, frame, 1.9)
+    np.testing.assert_allclose(found, weight @ values, atol=1e-12)
+    np.testing.assert_allclose(exponential_average(values[:, 0], frame, 1.9), found[:, 0])
+    generations = shell_average(values, frame, 1.9, n_max=3)
+    expected = [np.linalg.matrix_power(weight, n) @ values for n in range(4)]
+    np.testing.assert_allclose(generations, np.hstack(expected), atol=1e-12)
+
+
+def test_exponential_average_keeps_constants_and_the_lonely():
+    frame = liquid()
+    np.testing.assert_allclose(exponential_average(np.full(200, 2.5), frame, 1.5), 2.5, rtol=1e-14)
+    values = np.arange(200.0)
+    np.testing.assert_array_equal(exponential_average(values, frame, 1e-4), values)
+    np.testing.assert_array_equal(shell_average(values, frame, 1.5, n_max=0), values[:, None])
+    # all nearby count alike when r_c is large beside their distances, half as e^{-1/2} otherwise
+    pair = frames.build([[0, 0, 0], [1, 0, 0]], 10.0, [0, 1])
+    share = np.exp(-0.5) / (1 + np.exp(-0.5))
+    found = exponential_average([0.0, 1.0], pair, 2.0)
+    np.testing.assert_allclose(found, [share, 1 - share], rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -87,6 +126,12 @@ def test_density_of_a_crystal_and_of_random_points():
         (lambda f: sphere_average(np.ones(200), f, 4.0), "wider than twice"),
         (lambda f: sphere_average(np.ones(200), f, 1.0, include=np.arange(200)), "bool"),
         (lambda f: local_density(f, 0), "expected a sphere"),
+        (lambda f: exponential_average(np.ones(3), f, 1.0), r"expected \(200,\)"),
+        (lambda f: exponential_average(np.full(200, np.inf), f, 1.0), "particle 0"),
+        (lambda f: exponential_average(np.ones(200), f, 0.0), "r_c is 0.0"),
+        (lambda f: exponential_average(np.ones(200), f, np.nan), "positive distance"),
+        (lambda f: exponential_average(np.ones(200), f, 4.0), "wider than twice"),
+        (lambda f: shell_average(np.ones(200), f, 1.0, n_max=-1), "n_max is -1"),
     ],
 )
 def test_bad_input_says_what_to_do(call, message):

@@ -1,9 +1,12 @@
-"""What a model sees of a snapshot: graphs and bond order.
+"""What a model sees of a snapshot: graphs, bond order, radial and angular density, averages.
 
 Nothing in this package needs torch until a torch object is asked for (:func:`graphs.graph`).
 ``bond_order`` is a module here; the plain q_l are ``bond_order.bond_order(frame)``.
+``radial_angular`` is the function; names of columns and more come by
+``from glasslib.descriptors.radial_angular import columns``.
 """
 
+from glasslib.descriptors.averaging import exponential_average, shell_average
 from glasslib.descriptors.bond_order import (
     averaged_bond_order,
     crystalline,
@@ -16,14 +19,26 @@ from glasslib.descriptors.graphs import (
     node_features,
     translated,
 )
+from glasslib.descriptors.radial_angular import (
+    Column,
+    averaged_radial_angular,
+    radial_angular,
+    shells,
+)
 
 __all__ = [
+    "Column",
     "averaged_bond_order",
+    "averaged_radial_angular",
     "bond_lengths",
     "bonds",
     "crystalline",
     "crystalline_fraction",
+    "exponential_average",
     "graph",
     "node_features",
+    "radial_angular",
+    "shell_average",
+    "shells",
     "translated",
 ]

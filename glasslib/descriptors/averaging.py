@@ -4,16 +4,17 @@ r"""Averages over what surrounds a particle, and the local density.
 
 with the particle itself among the *j*: Boattini et al., Nat. Commun. 11, 5479 (2020), average
 their order parameter so within two diameters of the large particles. All particles inside count
-alike; nothing is weighted by distance.
+alike there; :func:`exponential_average` weighs them by distance.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from glasslib import frames as _frames
 from glasslib.frames import Frame
-from glasslib.neighbors import within
+from glasslib.neighbors import _Cells, within
 
 
 def sphere_average(
@@ -75,6 +76,76 @@ def sphere_average(
     return mean.reshape(values.shape)
 
 
+def exponential_average(values: np.ndarray, frame: Frame, r_c: float) -> np.ndarray:
+    r"""Mean of ``values`` around each particle, near ones counting more.
+
+    Boattini, Smallenburg, Filion, Phys. Rev. Lett. 127, 088007 (2021), eq. 4:
+
+    .. math::
+
+        X_i^{(n)} = \frac{1}{C} \sum_{j:\, r_{ij} < r_c} e^{-r_{ij}/r_c} X_j^{(n-1)}, \qquad
+        C = \sum_{j:\, r_{ij} < r_c} e^{-r_{ij}/r_c}.
+
+    The sum is over all particles, whatever their species, the particle itself included: unlike
+    eqs. 1 and 2, eq. 4 does not leave out *j = i*, whose weight is 1.
+
+    Parameters
+    ----------
+    values : (N,) or (N, k) float array
+        Of all particles of the frame.
+    frame : gsd.hoomd.Frame
+        N particles in 2D or 3D.
+    r_c : float
+        Cut-off and length of the weights, σ_AA; less than half the box. The Letter takes about
+        the second minimum of g(r) and finds little dependence on it.
+
+    Returns
+    -------
+    (N,) or (N, k) float64 array
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit the frame, values that are not finite, or a cut-off that is
+        no positive distance or that the box cannot hold.
+
+    Examples
+    --------
+    >>> row = _frames.build([[0, 0, 0], [1, 0, 0], [4, 0, 0]], 10.0, [0, 0, 0])
+    >>> exponential_average([1.0, 0.0, 5.0], row, 2.0).round(4).tolist()
+    [0.6225, 0.3775, 5.0]
+    """
+    values = _finite_values(values, frame)
+    flat = values.reshape(len(values), -1)
+    return _generations(flat, frame, r_c, 1)[:, flat.shape[1] :].reshape(values.shape)
+
+
+def shell_average(values: np.ndarray, frame: Frame, r_c: float, *, n_max: int) -> np.ndarray:
+    r"""The values and their averages up to generation ``n_max``, side by side.
+
+    :math:`[X^{(0)}, X^{(1)}, \dots, X^{(n_\mathrm{max})}]`, each the :func:`exponential_average`
+    of the one before: what one particle is given of the others reaches n r_c far.
+
+    Parameters
+    ----------
+    values : (N,) or (N, k) float array
+        :math:`X^{(0)}`, of all particles of the frame.
+    frame, r_c
+        As for :func:`exponential_average`.
+    n_max : int
+        Last generation, from 0.
+
+    Returns
+    -------
+    (N, k (n_max + 1)) float64 array
+        Generation by generation; k = 1 for a plain (N,).
+    """
+    values = _finite_values(values, frame)
+    if not isinstance(n_max, (int, np.integer)) or n_max < 0:
+        raise ValueError(f"n_max is {n_max!r}; expected the last generation, an integer from 0.")
+    return _generations(values.reshape(len(values), -1), frame, r_c, int(n_max))
+
+
 def local_density(frame: Frame, radius: float, *, include: np.ndarray | None = None) -> np.ndarray:
     """Number of particles within ``radius`` of each, itself included, over the sphere's volume.
 
@@ -94,6 +165,52 @@ def local_density(frame: Frame, radius: float, *, include: np.ndarray | None = N
         raise ValueError("radius is 0; expected a sphere that holds neighbours.")
     volume = np.pi * radius**2 if _frames.dimensions(frame) == 2 else 4 / 3 * np.pi * radius**3
     return _within(frame, radius) @ counted.astype(np.float64) / volume
+
+
+def _finite_values(values: np.ndarray, frame: Frame) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    n = frame.particles.N
+    if values.ndim not in (1, 2) or len(values) != n:
+        raise ValueError(f"values has shape {values.shape}; expected ({n},) or ({n}, k).")
+    bad = np.flatnonzero(~np.isfinite(values.reshape(n, -1)).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"a value of particle {bad[0]} is not finite; each is averaged over, so all must be."
+        )
+    return values
+
+
+def _generations(values: np.ndarray, frame: Frame, r_c: float, n_max: int) -> np.ndarray:
+    """(N, k) -> (N, k (n_max + 1)); one neighbour list for all generations."""
+    if not np.isfinite(r_c) or r_c <= 0:
+        raise ValueError(f"r_c is {r_c!r}; expected a positive distance in σ_AA.")
+    n, k = values.shape
+    out = np.empty((n, k * (n_max + 1)))
+    out[:, :k] = values
+    near = within(frame, float(r_c))
+    weight = np.exp(-near.distance / r_c)
+    # neighbours in space one after the other, so that what they read is still in the cache
+    order = _Cells.of(frame, float(r_c)).order
+    for generation in range(n_max):
+        _weighted_mean(order, near.offsets, near.index, weight, out, generation * k, k)
+    return out
+
+
+@njit(cache=True)
+def _weighted_mean(order, offsets, index, weight, table, begin, k):
+    """Average ``k`` columns from ``begin`` into the next ``k``; a particle's own weight is 1."""
+    for i in order:
+        target = table[i, begin + k : begin + 2 * k]
+        target[:] = table[i, begin : begin + k]
+        total = 1.0
+        for entry in range(offsets[i], offsets[i + 1]):
+            w = weight[entry]
+            total += w
+            source = table[index[entry], begin : begin + k]
+            for c in range(k):
+                target[c] += w * source[c]
+        for c in range(k):
+            target[c] /= total
 
 
 def _included(frame: Frame, include: np.ndarray | None) -> np.ndarray:
