@@ -8,7 +8,7 @@ from oracles import refuses
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, Ridge
 
-from glasslib.models.ridge import PropensityRidge, forward_selection
+from glasslib.models.ridge import PropensityRidge, forward_selection, held_out
 
 
 def made(n_groups=5, each=120, k=12, n_times=3, noise=1.0, seed=0):
@@ -93,6 +93,24 @@ def test_one_time_may_be_a_vector():
     np.testing.assert_allclose(one.coef_[:, 0], many.coef_[:, 0], atol=1e-9)
 
 
+def test_held_out_predictions_come_from_models_that_did_not_see_the_configuration():
+    X, D, groups = made(n_groups=5, each=60, k=20, noise=5.0)
+    predictions, models = held_out(X, D, groups, n_folds=3)
+    assert len(models) == 3
+    for fold, model in zip(([0, 1], [2, 3], [4]), models, strict=True):
+        test = np.isin(groups, fold)
+        alone = PropensityRidge().fit(X[~test], D[~test], groups[~test])
+        np.testing.assert_array_equal(model.alpha_, alone.alpha_)
+        np.testing.assert_allclose(predictions[test], alone.predict(X[test]), atol=1e-9)
+
+
+def test_held_out_of_noise_is_noise():
+    X, _, groups = made(n_groups=6, each=100, k=50)
+    D = np.random.default_rng(9).normal(size=len(X))
+    predictions, _ = held_out(X, D, groups)
+    assert abs(np.corrcoef(predictions[:, 0], D)[0, 1]) < 0.15
+
+
 def greedy(X, y, n):
     """Forward selection by its definition: a regression for every candidate at every step."""
     chosen, reached = [], []
@@ -151,6 +169,10 @@ def test_bad_input():
     refuses(lambda: PropensityRidge(n_folds=1).fit(X, D, groups), "n_folds is 1")
     refuses(lambda: PropensityRidge().fit(X, D, groups).predict(X[:, 1:]), "(n, 12)")
     refuses(lambda: forward_selection(X, D), "y has shape")
+    two = groups < 2
+    refuses(lambda: held_out(X[two], D[two], groups[two]), "2 configurations", "three")
+    predictions, _ = held_out(X[two], D[two], groups[two], model=PropensityRidge(alphas=10.0))
+    assert np.all(np.isfinite(predictions))
     refuses(lambda: forward_selection(X, D[:, 0], n_selected=0), "n_selected is 0")
     refuses(lambda: forward_selection(X, np.ones(len(X))), "does not vary")
     with pytest.raises(NotFittedError):

@@ -89,20 +89,27 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
         alphas = np.atleast_1d(np.asarray(self.alphas, dtype=np.float64))
         if alphas.ndim != 1 or len(alphas) == 0 or not np.all(alphas > 0):
             raise ValueError(f"alphas are {self.alphas!r}; expected positive numbers.")
-        folds = None
-        if len(alphas) > 1:
-            folds = _folds(groups, len(X), self.n_folds)
-        sums = _sums(X, D) if folds is None else [_sums(X[f], D[f]) for f in folds]
-        whole = sums if folds is None else _added(sums)
+        if len(alphas) == 1:
+            return self._fit(X, D, np.full(D.shape[1], alphas[0]))
+        rows = _configurations(groups, len(X))
+        center = X.mean(axis=0)
+        return self._choose_and_fit(X, D, [_sums(X[r] - center, D[r]) for r in rows], alphas)
+
+    def _choose_and_fit(self, X, D, sums: list[list], alphas: np.ndarray) -> PropensityRidge:
+        """``sums`` of each configuration of the training set."""
+        self.cv_score_ = _cross_validated(sums, alphas, self.n_folds)
+        return self._fit(X, D, alphas[np.argmax(self.cv_score_, axis=0)])
+
+    def _fit(self, X: np.ndarray, D: np.ndarray, alpha: np.ndarray) -> PropensityRidge:
         self.n_features_in_ = X.shape[1]
-        self.mean_, self.scale_, self.intercept_, *_ = _standardised(whole)
-        self.alpha_ = np.full(D.shape[1], alphas[0])
-        if folds is not None:
-            self.cv_score_ = _cross_validated(X, D, groups, folds, sums, alphas)
-            self.alpha_ = alphas[np.argmax(self.cv_score_, axis=0)]
-        Z = (X - self.mean_) / _divisor(self.scale_)
+        self.alpha_, self.mean_, self.intercept_ = alpha, X.mean(axis=0), D.mean(axis=0)
+        Z = X - self.mean_
+        scale = np.sqrt(np.mean(Z**2, axis=0))
+        # what rounding leaves of a constant column is no variance
+        self.scale_ = np.where(scale > 1e-9 * np.abs(self.mean_), scale, 0.0)
+        Z /= _divisor(self.scale_)
         Z[:, self.scale_ == 0] = 0.0
-        model = Ridge(alpha=self.alpha_, fit_intercept=False, copy_X=False)
+        model = Ridge(alpha=alpha, fit_intercept=False, copy_X=False)
         self.coef_ = model.fit(Z, D - self.intercept_).coef_.reshape(D.shape[1], -1).T
         return self
 
@@ -121,6 +128,59 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
     def n_parameters_(self) -> int:
         """Weights and the constant of one time."""
         return int(np.sum(self.scale_ > 0)) + 1
+
+
+def held_out(
+    X: np.ndarray,
+    D: np.ndarray,
+    groups: np.ndarray,
+    *,
+    n_folds: int = 5,
+    model: PropensityRidge | None = None,
+) -> tuple[np.ndarray, list[PropensityRidge]]:
+    """Predictions for every particle, by a model that never saw its configuration.
+
+    Parameters
+    ----------
+    X : (n, k) float array
+    D : (n,) or (n, n_times) float array
+    groups : (n,) array
+        The configuration of each row; at least three of them where a penalty is chosen.
+    n_folds : int
+        Configurations are dealt into so many folds at most, in the order of their names; each
+        fold is left out once, and the penalty is chosen anew on what remains.
+    model : PropensityRidge, optional
+        Whose parameters are used; it is not changed.
+
+    Returns
+    -------
+    predictions : (n, n_times) float64 array
+    models : list of PropensityRidge
+        One a fold.
+    """
+    model = PropensityRidge() if model is None else model
+    X, D = _table(X, D)
+    rows = _configurations(groups, len(X))
+    alphas = np.atleast_1d(np.asarray(model.alphas, dtype=np.float64))
+    center = X.mean(axis=0)
+    sums = [_sums(X[r] - center, D[r]) for r in rows] if len(alphas) > 1 else None
+    if sums is not None and len(rows) < 3:
+        raise ValueError(
+            f"{len(rows)} configurations; choosing a penalty without the one left out needs three "
+            "or more. Give one penalty in alphas."
+        )
+    predictions, models = np.empty_like(D), []
+    for fold in _dealt(len(rows), n_folds):
+        kept = [c for c in range(len(rows)) if c not in fold]
+        train, test = (np.concatenate([rows[c] for c in part]) for part in (kept, fold))
+        one = PropensityRidge(alphas=model.alphas, n_folds=model.n_folds)
+        if sums is None:
+            one.fit(X[train], D[train])
+        else:
+            one._choose_and_fit(X[train], D[train], [sums[c] for c in kept], alphas)
+        predictions[test] = one.predict(X[test])
+        models.append(one)
+    return predictions, models
 
 
 class Selection(NamedTuple):
@@ -231,8 +291,8 @@ def _table(X: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return X, D.reshape(len(D), -1)
 
 
-def _folds(groups: np.ndarray | None, n: int, n_folds: int) -> list[np.ndarray]:
-    """Rows of each fold, whole configurations together."""
+def _configurations(groups: np.ndarray | None, n: int) -> list[np.ndarray]:
+    """Rows of each configuration."""
     if groups is None:
         raise ValueError(
             "groups is missing: the penalty is chosen over configurations; give the configuration "
@@ -244,13 +304,17 @@ def _folds(groups: np.ndarray | None, n: int, n_folds: int) -> list[np.ndarray]:
     names, number = np.unique(groups, return_inverse=True)
     if len(names) < 2:
         raise ValueError(
-            "there is one configuration; choosing a penalty needs two or more. Give one penalty "
-            "in alphas."
+            "there is one configuration; leaving one out needs two or more. To fit all rows with "
+            "one penalty give it in alphas."
         )
+    return [np.flatnonzero(number == c) for c in range(len(names))]
+
+
+def _dealt(n: int, n_folds: int) -> list[list[int]]:
+    """n configurations in folds, neighbours together."""
     if n_folds < 2:
         raise ValueError(f"n_folds is {n_folds}; expected 2 or more.")
-    fold = np.arange(len(names)) % min(n_folds, len(names))
-    return [np.flatnonzero(fold[number] == f) for f in range(fold.max() + 1)]
+    return [part.tolist() for part in np.array_split(np.arange(n), min(n, n_folds))]
 
 
 def _sums(X: np.ndarray, D: np.ndarray) -> list:
@@ -260,10 +324,6 @@ def _sums(X: np.ndarray, D: np.ndarray) -> list:
 
 def _added(sums: list[list]) -> list:
     return [sum(parts) for parts in zip(*sums, strict=True)]
-
-
-def _less(whole: list, part: list) -> list:
-    return [a - b for a, b in zip(whole, part, strict=True)]
 
 
 def _divisor(scale: np.ndarray) -> np.ndarray:
@@ -284,28 +344,28 @@ def _standardised(sums: list) -> tuple[np.ndarray, ...]:
     return mean, scale, target, gram, (xd - n * np.outer(mean, target)) * inverse[:, None]
 
 
-def _cross_validated(X, D, groups, folds, sums, alphas) -> np.ndarray:
+def _cross_validated(sums: list[list], alphas: np.ndarray, n_folds: int) -> np.ndarray:
     """(n_alphas, n_times) Pearson r on configurations left out, the mean over them.
 
-    What scikit-learn's ``Ridge`` gives for each fold and penalty; sums over configurations are
-    taken once and one eigendecomposition a fold serves all penalties and times.
+    What scikit-learn's ``Ridge`` gives fold by fold and penalty by penalty. Sums over
+    configurations are all it needs: one eigendecomposition a fold serves all penalties and
+    times, and the covariances of predictions with propensities follow from the sums of the
+    configuration left out.
     """
-    whole, groups = _added(sums), np.asarray(groups)
     scores = []
-    for rows, part in zip(folds, sums, strict=True):
-        mean, scale, target, gram, moment = _standardised(_less(whole, part))
+    for fold in _dealt(len(sums), n_folds):
+        kept = [sums[c] for c in range(len(sums)) if c not in fold]
+        _, scale, _, gram, moment = _standardised(_added(kept))
         value, vector = np.linalg.eigh(gram)
-        Z = ((X[rows] - mean) / _divisor(scale)) @ vector
-        shares = vector.T @ moment
-        for name in np.unique(groups[rows]):
-            mine = groups[rows] == name
-            z, d = Z[mine], D[rows][mine]
-            d = d - d.mean(axis=0)
-            found = np.empty((len(alphas), d.shape[1]))
-            for a, alpha in enumerate(alphas):
-                p = z @ (shares / (np.maximum(value, 0)[:, None] + alpha))
-                p = p - p.mean(axis=0)
-                norm = np.sqrt((p**2).sum(axis=0) * (d**2).sum(axis=0))
-                found[a] = (p * d).sum(axis=0) / np.where(norm > 0, norm, np.inf)
-            scores.append(found)
+        shares = (vector.T @ moment)[:, :, None]
+        weights = shares / (np.maximum(value, 0)[:, None, None] + alphas)  # (k, n_times, n_alphas)
+        weights = (vector / _divisor(scale)[:, None]) @ weights.reshape(len(value), -1)
+        for c in fold:
+            n, sx, sd, xx, dd, xd = sums[c]
+            with_d = weights * np.repeat(xd - np.outer(sx, sd) / n, len(alphas), axis=1)
+            spread = np.sum(weights * (xx @ weights), axis=0) - (sx @ weights) ** 2 / n
+            # numpy's repeat gives (time 0, alpha 0), (time 0, alpha 1), … as in weights
+            norm = np.maximum(spread, 0) * np.repeat(dd - sd**2 / n, len(alphas))
+            r = with_d.sum(axis=0) / np.sqrt(np.where(norm > 0, norm, np.inf))
+            scores.append(r.reshape(-1, len(alphas)).T)
     return np.mean(scores, axis=0)
