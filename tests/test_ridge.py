@@ -111,6 +111,18 @@ def test_held_out_of_noise_is_noise():
     assert abs(np.corrcoef(predictions[:, 0], D)[0, 1]) < 0.15
 
 
+def test_file_and_back(tmp_path):
+    X, D, groups = made()
+    model = PropensityRidge(alphas=[1.0, 10.0]).fit(X, D, groups)
+    again = PropensityRidge.load(model.save(tmp_path / "model.safetensors"))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    np.testing.assert_array_equal(again.alpha_, model.alpha_)
+    assert again.alphas == [1.0, 10.0]
+    (tmp_path / "bad").write_bytes(b"not a model")
+    refuses(lambda: PropensityRidge.load(tmp_path / "bad"), "not a readable safetensors file")
+    refuses(lambda: PropensityRidge.load(tmp_path / "none"), "no model at")
+
+
 def greedy(X, y, n):
     """Forward selection by its definition: a regression for every candidate at every step."""
     chosen, reached = [], []

@@ -53,7 +53,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture
 
-from glasslib.frames import atomic
+from glasslib.models import files
 
 FORMAT = "glasslib.Autoencoder/1"
 ORDER_FORMAT = "glasslib.OrderParameter/1"
@@ -297,7 +297,7 @@ class Autoencoder(BaseEstimator):
         """
         if not hasattr(self, "weights_"):
             raise NotFittedError("this Autoencoder has no weights yet; call fit or load first.")
-        return _write(path, FORMAT, *self._state())
+        return files.write(path, FORMAT, *self._state())
 
     def _state(self) -> tuple[dict, dict[str, np.ndarray]]:
         header = {
@@ -319,7 +319,7 @@ class Autoencoder(BaseEstimator):
         ValueError
             If the file is missing, damaged, or holds something else.
         """
-        return cls._from_state(*_read(path, FORMAT))
+        return cls._from_state(*files.read(path, FORMAT))
 
     @classmethod
     def _from_state(cls, header: dict, arrays: dict[str, np.ndarray]) -> Autoencoder:
@@ -611,7 +611,7 @@ class OrderParameter(BaseEstimator):
         if self.autoencoder_ is not None:
             header["autoencoder"], weights = self.autoencoder_._state()
             arrays.update({f"autoencoder.{k}": v for k, v in weights.items()})
-        return _write(path, ORDER_FORMAT, header, arrays)
+        return files.write(path, ORDER_FORMAT, header, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> OrderParameter:
@@ -622,7 +622,7 @@ class OrderParameter(BaseEstimator):
         ValueError
             If the file is missing, damaged, or holds something else.
         """
-        header, arrays = _read(path, ORDER_FORMAT)
+        header, arrays = files.read(path, ORDER_FORMAT)
         model = cls(**header["parameters"])
         model.red_, model.orientation_gap_ = header["red"], header["orientation_gap"]
         for name in ("mean", "scale", "center", "map", "bic"):
@@ -736,31 +736,3 @@ def _scaling(X: np.ndarray, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
 def _plain(parameters: dict) -> dict:
     """Parameters as JSON has them, numpy's numbers turned into Python's."""
     return json.loads(json.dumps(parameters, default=lambda value: value.item()))
-
-
-def _write(path: str | os.PathLike, form: str, header: dict, arrays: dict) -> Path:
-    from safetensors.numpy import save
-
-    arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-    text = json.dumps({"format": form, **header})
-    # safetensors writes several entries of metadata in random order, so there is only one.
-    with atomic(path) as temporary:
-        temporary.write_bytes(save(arrays, metadata={"glasslib": text}))
-    return Path(path)
-
-
-def _read(path: str | os.PathLike, form: str) -> tuple[dict, dict[str, np.ndarray]]:
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no model at {path}; train one and save it there, or check the path.")
-    try:
-        with safe_open(path, "np") as file:
-            header = json.loads((file.metadata() or {}).get("glasslib", "{}"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a readable safetensors file ({error}).") from error
-    if header.get("format") != form:
-        raise ValueError(f"{path} holds the format {header.get('format')!r}; expected {form!r}.")
-    return header, arrays

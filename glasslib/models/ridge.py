@@ -14,7 +14,9 @@ Particles of one configuration are not independent: the penalty α is chosen by 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 
+from glasslib.models import files
+
+FORMAT = "glasslib.PropensityRidge/1"
+_STORED = ("coef", "intercept", "mean", "scale", "alpha", "cv_score")
 ALPHAS = tuple(np.logspace(-1, 6, 22))  #: penalties tried, for standardised descriptors
 
 
@@ -123,6 +129,31 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
                 f"X has shape {X.shape}; expected (n, {self.n_features_in_}), as in training."
             )
         return self.intercept_ + (X - self.mean_) @ (self.coef_ / _divisor(self.scale_)[:, None])
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the weights as safetensors, parameters as its JSON header; atomically."""
+        if not hasattr(self, "coef_"):
+            raise NotFittedError("this PropensityRidge is not fitted; call fit first.")
+        alphas = np.atleast_1d(self.alphas).astype(float).tolist()
+        header = {"parameters": {"alphas": alphas, "n_folds": int(self.n_folds)}}
+        arrays = {k: getattr(self, f"{k}_") for k in _STORED if hasattr(self, f"{k}_")}
+        return files.write(path, FORMAT, header, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> PropensityRidge:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, damaged, or holds something else.
+        """
+        header, arrays = files.read(path, FORMAT)
+        model = cls(**header["parameters"])
+        for name, value in arrays.items():
+            setattr(model, f"{name}_", value)
+        model.n_features_in_ = len(model.mean_)
+        return model
 
     @property
     def n_parameters_(self) -> int:
