@@ -151,3 +151,34 @@ def test_bad_input(both):
     refuses(lambda: engine.minimize(frame, system, force_tolerance=0.0), "force_tolerance")
     refuses(lambda: engine.evaluate(frame, SYSTEMS["kob-andersen"]), "2D", "3D")
     refuses(lambda: list(engine.run(frame, system, kT=1.0, duration=30.0, dt=0.2)), "lower dt")
+
+
+@pytest.mark.slow
+def test_same_propensity(both):
+    """Independent velocity draws in the two engines: per particle, equal within their error."""
+    system, n_replicas, times = systems.get("kob-andersen"), 32, [0.2, 1.0, 4.0]
+    frame = simulate.liquid(
+        system, kT=0.8, n=300, melt_time=10, duration=20, seed=2, engine="lammps"
+    )
+    logs = [
+        simulate.isoconfigurational(
+            frame, system, kT=0.8, n_replicas=n_replicas, sample_times=times, seed=seed,
+            labels=("propensity", "propensity_variance"), engine=engine,
+        )[0].log
+        for engine, seed in (("hoomd", 1), ("lammps", 2), ("lammps", 3))
+    ]  # fmt: skip
+
+    def squared(a, b):  # squares of differences in units of their error, 1 in the mean
+        error = (
+            a["particles/propensity_variance"] + b["particles/propensity_variance"]
+        ) / n_replicas
+        return (a["particles/propensity"] - b["particles/propensity"]) ** 2 / error
+
+    between, within = squared(logs[0], logs[1]).mean(axis=0), squared(logs[2], logs[1]).mean(axis=0)
+    # motions of particles are correlated, so the mean over 300 scatters: 0.85 to 1.15 in trials
+    assert np.all(np.abs(between - 1) < 0.4), between
+    assert np.all(np.abs(within - 1) < 0.4), within
+    r = np.corrcoef(logs[0]["particles/propensity"][:, 1], logs[1]["particles/propensity"][:, 1])[
+        0, 1
+    ]
+    assert r > 0.85
