@@ -22,7 +22,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 import glasslib
 from glasslib import frames
@@ -55,6 +58,8 @@ _CLOCK = np.dtype(
 _NOBODY = np.uint32(0xFFFFFFFF)  # partner of the event "leaves its sphere"
 _DONE, _FULL, _LIMIT = 0, 1, 2
 _ROUND = 56  # neighbours examined at once; `work` has four rows of it and eight more
+_NEAR, _MIDDLE, _FAR = 4, 8, 12  # bins ahead of the present one that are looked into
+_LARGE = 8000  # particles from which on that pays
 _PAD = 1.0 + 1e-9  # so that rounding never keeps a pair out of a list
 
 _options = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
@@ -69,6 +74,75 @@ _inlined = njit(inline="always", **_options)  # a tenth faster than leaving it t
 # Why one event a particle is enough: the time of a pair is computed when either changes course,
 # and then it is not before that particle's event. Who has an event with somebody that has changed
 # course since (``stamp`` is not ``count``) looks again when that event comes up.
+
+
+@intrinsic
+def _prefetch(typing, array, k):
+    """Begin to load the cache line on which ``array[k]`` starts; changes nothing."""
+
+    def generate(context, builder, signature, arguments):
+        kind, index = signature.args
+        view = context.make_array(kind)(context, builder, arguments[0])
+        k = context.cast(builder, arguments[1], index, types.intp)
+        place = cgutils.get_item_pointer(context, builder, kind, view, [k], wraparound=False)
+        pointer, number = ir.PointerType(), ir.IntType(32)
+        instruction = builder.module.declare_intrinsic(
+            "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, *[number] * 3])
+        )
+        read, keep, data = (number(value) for value in (0, 3, 1))
+        builder.call(instruction, [builder.bitcast(place, pointer), read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(array, k), generate
+
+
+@_inlined
+def _look_ahead(current, particles, events, homes, neighbours, capacity, heads):
+    """Ask for what the events of the next bins will read, before they come up.
+
+    Events that follow each other in time are far apart in space: nearly all that one reads has to
+    come from main memory, and one thing tells where to find the next.
+    """
+    last = len(heads) - 1
+    if current + _FAR < last:
+        i = heads[current + _FAR]
+        if i >= 0:
+            _prefetch(events, i)
+    if current + _MIDDLE < last:
+        i = heads[current + _MIDDLE]
+        while i >= 0:
+            e = events[i]
+            _prefetch(particles, i)
+            _prefetch(homes, i)
+            first = np.int64(i) * capacity
+            _prefetch(neighbours, first)
+            _prefetch(neighbours, first + 15)
+            if e.partner != _NOBODY:
+                j = np.int64(e.partner >> np.uint32(5))
+                _prefetch(events, j)
+                _prefetch(particles, j)
+                _prefetch(homes, j)
+                _prefetch(neighbours, j * capacity)
+                _prefetch(neighbours, j * capacity + 15)
+            i = e.next
+    if current + _NEAR < last:
+        i = heads[current + _NEAR]
+        while i >= 0:
+            e = events[i]
+            first = np.int64(i) * capacity
+            for k in range(first, first + e.degree):
+                _prefetch(particles, neighbours[k] >> np.uint32(5))
+            if e.partner != _NOBODY:
+                j = np.int64(e.partner >> np.uint32(5))
+                f = events[j]
+                if f.count == e.stamp:
+                    for k in range(j * capacity, j * capacity + f.degree):
+                        _prefetch(particles, neighbours[k] >> np.uint32(5))
+                    if f.next >= 0:
+                        _prefetch(events, f.next)
+                    if f.previous >= 0:
+                        _prefetch(events, f.previous)
+            i = e.next
 
 
 @_inlined
@@ -455,6 +529,7 @@ def _run(
     """
     n = len(particles)
     capacity = len(neighbours) // n
+    large = n >= _LARGE
     last = len(heads) - 1
     c = clock[0]
     current = c.current
@@ -482,6 +557,10 @@ def _run(
                     current -= 1
                     break
                 if current < last:
+                    if large:
+                        _look_ahead(
+                            current, particles, events, homes, neighbours, capacity, heads
+                        )
                     continue
                 # the calendar is used up: the clock goes back to zero, the bins are filled anew
                 shift = last * c.width
