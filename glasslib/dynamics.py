@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
 
 from glasslib import frames as _frames
 from glasslib import structure
 from glasslib.frames import Frame
+from glasslib.neighbors import Neighbors
 
 
 class RelaxationTime(NamedTuple):
@@ -80,6 +82,43 @@ def propensity(initial: np.ndarray, final: np.ndarray) -> tuple[np.ndarray, np.n
     """
     r = np.atleast_2d(displacement(initial, final))
     return r.mean(axis=0), (r.var(axis=0, ddof=1) if len(r) > 1 else np.zeros(r.shape[1]))
+
+
+def cage_relative(initial: np.ndarray, final: np.ndarray, near: Neighbors) -> np.ndarray:
+    r"""Displacements relative to those of the neighbours at the start.
+
+    .. math:: \mathbf u_i = \Delta\mathbf r_i - \frac{1}{n_i} \sum_{j} \Delta\mathbf r_j
+
+    In two dimensions sound waves of the size of the box carry a particle and its cage far
+    together, the farther the larger the box (Mermin and Wagner): plain displacements then say
+    little about leaving the cage. Illing et al., Proc. Natl. Acad. Sci. 114, 1856 (2017).
+
+    Parameters
+    ----------
+    initial : (N, d) array, σ_AA
+        Unwrapped.
+    final : (N, d) or (M, N, d) array, σ_AA
+        Unwrapped relative to ``initial``, as for :func:`displacement`.
+    near : Neighbors
+        Of the start, for example :func:`glasslib.neighbors.voronoi`.
+
+    Returns
+    -------
+    (N, d) or (M, N, d) float64 array, σ_AA
+        Vectors. A particle without neighbours keeps its plain displacement.
+    """
+    displacement(initial, final)  # checks shapes and numbers
+    moved = np.asarray(final, dtype=float) - np.asarray(initial, dtype=float)
+    if len(near.offsets) != moved.shape[-2] + 1:
+        raise ValueError(
+            f"near is a list for {len(near.offsets) - 1} particles; the positions are those of "
+            f"{moved.shape[-2]}."
+        )
+    source, n = near.source, moved.shape[-2]
+    share = coo_array((1.0 / near.counts[source], (source, near.index)), shape=(n, n)).tocsr()
+    if moved.ndim == 2:
+        return moved - share @ moved
+    return np.stack([one - share @ one for one in moved])
 
 
 def mean_squared_displacement(initial: np.ndarray, final: np.ndarray) -> float | np.ndarray:

@@ -1,7 +1,7 @@
-"""Who is a neighbour: first-minimum cut-offs, fixed cut-offs, SANN, and the modified Voronoi rule.
+"""Who is a neighbour: first-minimum cut-offs, fixed cut-offs, SANN, Voronoi cells and their kin.
 
-:func:`within`, :func:`sann` and :func:`modified_voronoi` return one shape, :class:`Neighbors`,
-which the descriptors and :mod:`glasslib.rings` take.
+:func:`within`, :func:`sann`, :func:`voronoi` and :func:`modified_voronoi` return one shape,
+:class:`Neighbors`, which the descriptors and :mod:`glasslib.rings` take.
 """
 
 from __future__ import annotations
@@ -152,13 +152,18 @@ def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighb
 
     .. math:: R_m = \frac{1}{m - 2} \sum_{j=1}^{m} r_j \le r_{m+1}.
 
+    In other words, the neighbours' caps on the sphere of radius R_m together cover all
+    directions once. In two dimensions the same is asked of arcs: *m* is the smallest number with
+
+    .. math:: \sum_{j=1}^{m} \arccos (r_j / r_{m+1}) \ge \pi.
+
     There is no parameter and no species. The rule is not mutual: *j* may be a neighbour of *i*
     and not the reverse, in a mixture mostly small *i* of large *j*.
 
     Parameters
     ----------
     frame : gsd.hoomd.Frame
-        N particles in three dimensions.
+        N particles in two or three dimensions.
     symmetrize : {"drop", None}
         ``"drop"`` removes one-sided pairs, as Boattini et al. (2020) do; None keeps the raw list.
 
@@ -169,26 +174,21 @@ def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighb
     Raises
     ------
     ValueError
-        For a 2D frame (this is the rule of the solid angle), or where the shell of a particle
-        reaches beyond half the box.
+        Where the shell of a particle reaches beyond half the box.
     """
     _frames.check(frame)
     if symmetrize not in ("drop", None):
         raise ValueError(f"symmetrize is {symmetrize!r}; expected 'drop' or None.")
-    if _frames.dimensions(frame) == 2:
-        raise ValueError(
-            "sann got a 2D frame; expected 3D, because the rule counts solid angles. Use "
-            "within() with first-minimum cut-offs in two dimensions."
-        )
-    n = frame.particles.N
+    n, flat = frame.particles.N, _frames.dimensions(frame) == 2
     # Below half the least height no two images of one particle come into question.
     r_max = float(_frames.heights(frame.configuration.box).min()) / 2 * (1 - 1e-9)
-    # holds some 21 particles of a liquid, and its shell; scattered ones are asked again
-    radius = min(1.7 * (_frames.volume(frame) / n) ** (1 / 3), r_max)
+    # holds some 21 (2D: 13) particles of a liquid, and its shell; scattered ones are asked again
+    spacing = (_frames.volume(frame) / n) ** (1 / _frames.dimensions(frame))
+    radius = min((2.0 if flat else 1.7) * spacing, r_max)
     todo, parts = np.arange(n), []
     while True:
         near = _search(_Cells.of(frame, radius), todo)
-        m = _sann_counts(near.offsets, near.distance, radius)
+        m = _sann_counts(near.offsets, near.distance, radius, flat)
         parts.append((todo[m > 0], _head(near, m)))
         todo = todo[m == 0]
         if len(todo) == 0:
@@ -201,6 +201,94 @@ def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighb
         radius = min(1.4 * radius, r_max)
     found = _merged(parts, n)
     return found if symmetrize is None else dropped(found)
+
+
+def voronoi(frame: Frame) -> Neighbors:
+    r"""Particles whose Voronoi cells share a face (2D: an edge).
+
+    No parameter, and mutual. The shortest faces decide over neighbours that a small displacement
+    makes and unmakes. Sizes do not enter: in a mixture the faces do not touch the particles.
+
+    The cells' neighbours are the edges of the Delaunay triangulation (scipy, Qhull) of the
+    particles and of as many of their images as it takes. (freud's Voronoi is not used: where
+    LAMMPS is loaded too, its own copy of voro++ gets in the way and the process dies.)
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        N particles in two or three dimensions.
+
+    Returns
+    -------
+    Neighbors
+
+    Raises
+    ------
+    ValueError
+        Where the box is so small that a particle and its own image, or two images of one
+        particle, would be neighbours of the same other.
+    """
+    from scipy.spatial import Delaunay
+
+    _frames.check(frame)
+    d, n = _frames.dimensions(frame), frame.particles.N
+    cell = _frames.cell_matrix(frame.configuration.box)[:d, :d]
+    height = _frames.heights(frame.configuration.box)[:d]
+    x = np.asarray(frame.particles.position, dtype=np.float64)[:, :d]
+    s = np.linalg.solve(cell, x.T).T
+    s -= np.floor(s)
+    steps = np.stack(np.meshgrid(*[[0, -1, 1]] * d, indexing="ij"), -1).reshape(-1, d)
+    few = ValueError(
+        f"{n} particles are too few: images of one particle are Voronoi neighbours of the same "
+        "other. Use more particles."
+    )
+    reach = 3 * (_frames.volume(frame) / n) ** (1 / d)
+    while True:
+        margin = reach / height
+        if margin.max() > 1:
+            margin = np.minimum(margin, 1)
+        images = (s + steps[:, None]).reshape(-1, d)
+        inside = np.all((images >= -margin) & (images < 1 + margin), axis=1)
+        who = np.tile(np.arange(n), len(steps))[inside]
+        points = images[inside] @ cell.T  # the particles themselves first
+        if len(points) < d + 2:
+            raise few
+        simplices = Delaunay(points).simplices
+        simplices = simplices[(simplices < n).any(axis=1)]
+        center, radius = _circumscribed(points[simplices])
+        solid = np.isfinite(radius)  # of cospherical points Qhull also makes flat simplices
+        c = np.linalg.solve(cell, center[solid].T).T
+        room = np.minimum(c + margin, 1 + margin - c) * height
+        if np.all(room.min(axis=1) >= radius[solid]):
+            break  # no particle outside could be inside a circumscribed sphere
+        if margin.min() >= 1:
+            raise few
+        reach *= 1.5
+    corners = simplices[solid]
+    ends = np.array([(a, b) for a in range(d + 1) for b in range(d + 1) if a != b])
+    pairs = corners[:, ends].reshape(-1, 2)
+    pairs = np.unique(pairs[pairs[:, 0] < n], axis=0)
+    i, j = pairs[:, 0], who[pairs[:, 1]]
+    vector = np.zeros((len(i), 3))
+    vector[:, :d] = points[pairs[:, 1]] - points[i]
+    if len(np.unique(i * n + j)) < len(i) or np.any(i == j):
+        raise few
+    distance = np.linalg.norm(vector, axis=1)
+    order = np.lexsort((distance, i))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(i, minlength=n))])
+    # equal distances, as on a square lattice, can be broken differently at the two ends
+    return dropped(Neighbors(offsets, j[order], vector[order], distance[order]))
+
+
+def _circumscribed(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre (n, d) and radius (n,) of the spheres around simplices (n, d + 1, d); inf if flat."""
+    edges = corners[:, 1:] - corners[:, :1]
+    size = np.linalg.norm(edges, axis=2)
+    flat = np.abs(np.linalg.det(edges / size[:, :, None])) < 1e-9
+    edges[flat] = np.eye(edges.shape[2])
+    offset = np.linalg.solve(edges, (size**2 / 2)[:, :, None])[:, :, 0]
+    radius = np.where(flat, np.inf, np.linalg.norm(offset, axis=1))
+    return corners[:, 0] + offset, radius
 
 
 def modified_voronoi(frame: Frame, *, f_c: float = 0.82, r_cut: float = 2.0) -> Neighbors:
@@ -260,9 +348,9 @@ def dropped(neighbors: Neighbors) -> Neighbors:
 
 
 def neighbor_list(
-    frame: Frame, neighbors: Neighbors | Literal["sann"] | Mapping | float = "sann"
+    frame: Frame, neighbors: Neighbors | Literal["sann", "voronoi"] | Mapping | float = "sann"
 ) -> Neighbors:
-    """What an option ``neighbors=`` means: ``"sann"``, cut-offs for :func:`within`, or a list.
+    """What an option ``neighbors=`` means: a rule, cut-offs for :func:`within`, or a list.
 
     Raises
     ------
@@ -277,12 +365,13 @@ def neighbor_list(
             )
         return neighbors
     if isinstance(neighbors, str):
-        if neighbors != "sann":
+        rules = {"sann": sann, "voronoi": voronoi}
+        if neighbors not in rules:
             raise ValueError(
-                f"neighbors is {neighbors!r}; expected 'sann', a cut-off, a dict of cut-offs, or "
-                "a Neighbors list."
+                f"neighbors is {neighbors!r}; expected 'sann', 'voronoi', a cut-off, a dict of "
+                "cut-offs, or a Neighbors list."
             )
-        return sann(frame)
+        return rules[neighbors](frame)
     return within(frame, neighbors)
 
 
@@ -455,7 +544,7 @@ def _longer(array, size):
 
 
 @njit(cache=True)
-def _sann_counts(offsets, distance, radius):
+def _sann_counts(offsets, distance, radius, flat):
     """Size of the SANN shell of each row; 0 where it does not close within ``radius``."""
     counts = np.zeros(len(offsets) - 1, np.int64)
     for i in range(len(counts)):
@@ -466,7 +555,14 @@ def _sann_counts(offsets, distance, radius):
             total += distance[k]
             # who is not in the list is at least ``radius`` away
             following = distance[k + 1] if m < n else radius
-            if m >= 3 and total <= (m - 2) * following:
+            if flat:
+                total = 0.0  # of angles
+                for j in range(offsets[i], k + 1):
+                    total += np.arccos(min(distance[j] / following, 1.0))
+                closed = total >= np.pi
+            else:
+                closed = m >= 3 and total <= (m - 2) * following
+            if closed:
                 counts[i] = m
                 break
     return counts

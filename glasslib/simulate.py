@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glasslib import dynamics, engines, frames
+from glasslib import dynamics, engines, frames, neighbors
 from glasslib.engines import base
 from glasslib.frames import Frame
 from glasslib.systems import System
@@ -26,7 +26,8 @@ from glasslib.systems import System
 #: labels of particles that :func:`isoconfigurational` can store
 LABELS = (
     "propensity", "propensity_variance", "squared_displacement", "replica_distance",
-    "bond_breaking", "bond_breaking_variance",
+    "bond_breaking", "bond_breaking_variance", "cage_relative_propensity",
+    "cage_relative_propensity_variance",
 )  # fmt: skip
 #: half width of the shell of wave vectors of collective scattering functions, 1/σ_AA
 SHELL = 0.2
@@ -139,6 +140,7 @@ def equilibrated(
     sample_times: Sequence[float],
     n_windows: int = 7,
     n_thermo: int = 20,
+    cage_relative: bool = False,
     seed: int = 0,
     path: str | os.PathLike | None = None,
     engine: str = "auto",
@@ -160,6 +162,9 @@ def equilibrated(
         Ascending, τ; the last is the length of a window.
     n_thermo : int
         Evenly spaced samples of energy and pressure in a window.
+    cage_relative : bool
+        Also mean squared displacements and self scattering functions of cage-relative
+        displacements, as in :func:`isoconfigurational`.
     path : path, optional
         GSD file to write; a killed run resumes after the last whole window.
 
@@ -185,6 +190,7 @@ def equilibrated(
         "protocol": "equilibrated", "system": system.name, "dt": system.dt, "seed": int(seed),
         "n_windows": int(n_windows), "n": int(n or system.n),
     }  # fmt: skip
+    protocol["cage_relative"] = bool(cage_relative)
     asked = {} if engine == "auto" else {"engine": engine}
     thermo = times[-1] * np.arange(1, n_thermo + 1) / n_thermo
     if system.dt:
@@ -206,7 +212,11 @@ def equilibrated(
                 value = value[[int(np.argmin(np.abs(both - t))) for t in thermo]]
             series[key] = value
         final = np.stack([frames.unwrapped(sampled[i]) for i in at])
-        curves = _curves(start, final, system)
+        relative = None
+        if cage_relative:
+            near = neighbors.voronoi(start)
+            relative = dynamics.cage_relative(frames.unwrapped(start), final, near)
+        curves = _curves(start, final, system, relative)
         end = frames.copy(sampled[-1], log={**state, "times": times, **series, **curves})
         return _stamped(end, driver, **protocol, window=w)
 
@@ -273,16 +283,26 @@ def _means(times: np.ndarray, value: np.ndarray, edges: np.ndarray) -> np.ndarra
     return np.diff(at) / np.diff(edges, prepend=0.0)
 
 
-def _curves(start: Frame, final: np.ndarray, system: System) -> dict[str, np.ndarray]:
-    """MSD and scattering functions between ``start`` and later unwrapped positions (T, N, 3)."""
+def _curves(
+    start: Frame, final: np.ndarray, system: System, relative: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """MSD and scattering functions between ``start`` and later unwrapped positions (T, N, 3).
+
+    With ``relative``, cage-relative displacements (T, N, 3), of those too.
+    """
     r0 = frames.unwrapped(start)
     kind = np.asarray(start.particles.typeid)
     d, out = system.dimensions, {}
+    moves = {"": final - r0} | ({} if relative is None else {"cage_relative_": relative})
     for i, name in enumerate(start.particles.types):
-        a, b = r0[kind == i, :d], final[:, kind == i, :d]
-        out[f"msd_{name}"] = dynamics.mean_squared_displacement(a, b)
-        if system.wavenumber:
-            out[f"self_isf_{name}"] = dynamics.self_intermediate_scattering(a, b, system.wavenumber)
+        for prefix, moved in moves.items():
+            b = moved[:, kind == i, :d]
+            a = np.zeros(b.shape[1:])
+            out[f"{prefix}msd_{name}"] = dynamics.mean_squared_displacement(a, b)
+            if system.wavenumber:
+                out[f"{prefix}self_isf_{name}"] = dynamics.self_intermediate_scattering(
+                    a, b, system.wavenumber
+                )
     if system.wavenumber:
         k = dynamics.wavevectors(start.configuration.box, system.wavenumber, width=SHELL)
         out["collective_isf"] = dynamics.collective_intermediate_scattering(
@@ -302,6 +322,79 @@ def inherent_structure(
     """The frame at its nearest energy minimum; at zero pressure too with ``relax_box``."""
     driver = engines.choose(system, engine)
     return driver.minimize(frame, system, force_tolerance=force_tolerance, relax_box=relax_box)
+
+
+def cage_positions(
+    frame: Frame,
+    system: System,
+    *,
+    kT: float = 1.0,
+    duration: float = 10.0,
+    n_runs: int = 4,
+    n_samples: int = 50,
+    seed: int = 0,
+    engine: str = "auto",
+) -> Frame:
+    r"""The frame at the mean positions of its particles over a few short runs: their cages.
+
+    A particle rattles about the middle of the cage that its neighbours make, long before it
+    leaves. Alkemade, Boattini, Filion, Smallenburg, J. Chem. Phys. 156, 204503 (2022), find that
+    the mean position foretells motion better than the position. They average over Monte Carlo
+    moves confined to the cage; here it is plain dynamics, short beside the relaxation time.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        N particles; its velocities are not used.
+    kT : float
+        Temperature of the runs, ε_AA.
+    duration : float
+        Of each run, τ: long beside the rattling (some tenths of τ), short beside the relaxation.
+    n_runs : int
+        Runs, each with velocities of its own.
+    n_samples : int
+        Evenly spaced times of a run at which positions are taken.
+    seed : int
+        Of the velocities.
+
+    Returns
+    -------
+    gsd.hoomd.Frame
+        At the mean positions, without velocities, with ``log['particles/cage_size']``, (N,)
+        float32: the root mean square distance from it, σ_AA.
+
+    Raises
+    ------
+    ValueError
+        For numbers that are not positive.
+    """
+    if n_runs < 1 or n_samples < 1:
+        raise ValueError(f"n_runs is {n_runs}, n_samples {n_samples}; expected at least 1.")
+    if not (np.isfinite(duration) and duration > 0):
+        raise ValueError(f"duration is {duration} τ; expected a positive time.")
+    frames.check(frame, system=system)
+    driver = engines.choose(system, engine)
+    times = duration * np.arange(1, n_samples + 1) / n_samples
+    if system.dt:
+        times = np.unique(np.maximum(np.rint(times / system.dt), 1)) * system.dt
+    begin = frames.copy(frame, log={})
+    origin = frames.unwrapped(frame)
+    total, squares = np.zeros_like(origin), np.zeros(len(origin))
+    for run in range(n_runs):
+        begin.particles.velocity = base.thermal_velocities(
+            frame.particles.N, kT, np.random.default_rng((seed, run)), dimensions=system.dimensions
+        )
+        for sample in driver.run(begin, system, kT=kT, duration=times[-1], sample_times=times):
+            shift = frames.unwrapped(sample) - origin
+            total += shift
+            squares += np.sum(shift**2, axis=1)
+    mean = total / (n_runs * len(times))
+    size = np.sqrt(np.maximum(squares / (n_runs * len(times)) - np.sum(mean**2, axis=1), 0))
+    caged = frames.copy(frame, log={"particles/cage_size": size.astype(np.float32)})
+    caged.particles.velocity = None
+    caged.particles.position = (origin + mean).astype(np.float32)
+    caged.particles.image = None
+    return frames.wrapped(caged)
 
 
 # ------------------------------------------------------------------------------------- cooling
@@ -429,6 +522,7 @@ def isoconfigurational(
     path: str | os.PathLike | None = None,
     ensemble: str = "nvt",
     bond_cutoffs: tuple[float, float] | None = None,
+    cage_relative: bool = False,
     inherent: bool = False,
     labels: Sequence[str] = LABELS,
     seed: int = 0,
@@ -459,6 +553,10 @@ def isoconfigurational(
         Distances A1 and A2 in σ_AA: adds the bond-breaking correlation C_B, the share of the
         neighbours within A1 at the start that are within A2 later (see
         :func:`glasslib.dynamics.bond_breaking`).
+    cage_relative : bool
+        Also take displacements relative to those of the Voronoi neighbours at the start
+        (:func:`glasslib.dynamics.cage_relative`): labels, mean squared displacements and self
+        scattering functions named ``cage_relative_…``. For two dimensions.
     inherent : bool
         Also store the inherent structure of each configuration (soft systems).
     labels : sequence of str
@@ -519,6 +617,7 @@ def isoconfigurational(
     }  # fmt: skip
     if bond_cutoffs is not None:
         protocol["bond_cutoffs"] = [float(a) for a in bond_cutoffs]
+    protocol["cage_relative"] = bool(cage_relative)
     asked = {} if engine == "auto" else {"engine": engine}
 
     # entries of every configuration: a GSD file lends those of its first frame to the others
@@ -535,8 +634,9 @@ def isoconfigurational(
                     f"{piece} belongs to a run with another n_replicas, this one has {n_replicas}. "
                     f"Ask for what it holds, or move {folder.parent} away to make it anew."
                 )
+        near = neighbors.voronoi(start) if cage_relative else None
         jobs = [
-            (driver, start, system, kT, times, ensemble, bond_cutoffs, (seed, c, m),
+            (driver, start, system, kT, times, ensemble, bond_cutoffs, near, (seed, c, m),
              None if folder is None else folder / f"{m:04d}-of-{n_replicas}.npz")
             for m in range(n_replicas)
         ]  # fmt: skip
@@ -587,7 +687,7 @@ def _spread(function: Callable, jobs: Sequence[tuple], n_jobs: int):
     yield from Parallel(n_jobs=n_jobs, return_as="generator")(delayed(function)(*j) for j in jobs)
 
 
-def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, seed, path) -> dict:
+def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, near, seed, path) -> dict:
     """Distances, bonds and curves of one velocity draw; read from ``path`` if they are there."""
     protocol = {
         "engine": driver.name, "system": system.name, "dt": system.dt, "run_kT": float(kT),
@@ -595,15 +695,17 @@ def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, seed, path) 
         "bond_cutoffs": bond_cutoffs and [float(a) for a in bond_cutoffs], "seed": list(seed),
         "positions": hashlib.sha1(start.particles.position.tobytes()).hexdigest(),
     }  # fmt: skip
+    if near is not None:
+        protocol["cage_relative"] = True
     if path is not None and path.exists():
         with np.load(path, allow_pickle=False) as stored:
             draw = {k: stored[k] for k in stored.files}
         made = json.loads(str(draw.pop("protocol")))
-        for name, want in protocol.items():
-            if made[name] != want:
+        for name, want in ({"cage_relative": False} | protocol).items():
+            if (have := made.get(name, False)) != want:
                 difference = (
                     "begins from other positions" if name == "positions"
-                    else f"was made with {name} = {made[name]}, this run has {want}"
+                    else f"was made with {name} = {have}, this run has {want}"
                 )  # fmt: skip
                 raise frames.FrameError(
                     f"{path} {difference}. Ask for what it holds, or move {path.parent.parent} "
@@ -625,7 +727,11 @@ def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, seed, path) 
         bonds = dynamics.bonds(begin, bond_cutoffs[0])
         share = dynamics.bond_breaking(bonds, final, start.configuration.box, bond_cutoffs[1])
         draw["bond_breaking"] = share.T.astype(np.float32)
-    draw.update(_curves(begin, final, system))
+    relative = None
+    if near is not None:
+        relative = dynamics.cage_relative(r0, final, near)
+        draw["cage_relative_distance"] = np.linalg.norm(relative, axis=2).T.astype(np.float32)
+    draw.update(_curves(begin, final, system, relative))
     if path is not None:
         with frames.atomic(path) as temporary:
             np.savez(temporary, protocol=json.dumps(protocol), **draw)
@@ -649,13 +755,17 @@ def _labels(draws: list[dict], labels: Sequence[str]) -> dict[str, np.ndarray]:
         bonds = np.stack([d["bond_breaking"] for d in draws]).astype(float)
         out["bond_breaking"] = lambda: bonds.mean(axis=0)
         out["bond_breaking_variance"] = lambda: variance(bonds)
+    if "cage_relative_distance" in draws[0]:
+        u = np.stack([d["cage_relative_distance"] for d in draws]).astype(float)
+        out["cage_relative_propensity"] = lambda: u.mean(axis=0)
+        out["cage_relative_propensity_variance"] = lambda: variance(u)
     log = {
         f"particles/{name}": np.ascontiguousarray(make(), dtype=np.float32)
         for name, make in out.items()
         if name in labels
     }
     for key in draws[0]:
-        if key not in ("distance", "bond_breaking"):
+        if key not in ("distance", "bond_breaking", "cage_relative_distance"):
             log[key] = np.stack([d[key] for d in draws])
     return log
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from oracles import external, refuses
 
-from glasslib import dynamics, frames
+from glasslib import dynamics, frames, neighbors
 
 GAUSS = 0.15  # width of a Gaussian displacement along each axis
 
@@ -461,3 +461,24 @@ def test_bond_breaking_refuses():
     refuses(lambda: dynamics.bond_breaking(pairs, final[:, :50], box, 1.7), "final has 50")
     refuses(lambda: dynamics.bond_breaking(pairs.astype(float), final, box, 1.7), "indices")
     refuses(lambda: dynamics.bond_breaking(pairs, final[0, 0], box, 1.7), "(3,)")
+
+
+def test_cage_relative_displacements():
+    """A drift of all is no motion; who leaves alone keeps most of its way."""
+    rng = np.random.default_rng(0)
+    frame = frames.build(rng.uniform(-4, 4, (60, 2)), [8, 8], np.arange(60) % 2, dimensions=2)
+    near = neighbors.voronoi(frame)
+    x = frames.unwrapped(frame)[:, :2]
+    np.testing.assert_allclose(dynamics.cage_relative(x, x + [3.0, -20.0], near), 0, atol=1e-12)
+    later = np.stack([x + rng.normal(size=x.shape) for _ in range(3)])
+    found = dynamics.cage_relative(x, later, near)
+    for m in range(3):
+        for i in range(60):
+            mine = near.index[near.offsets[i] : near.offsets[i + 1]]
+            moved = later[m] - x
+            np.testing.assert_allclose(found[m, i], moved[i] - moved[mine].mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(dynamics.cage_relative(x, later[1], near), found[1])
+    alone = neighbors.within(frames.build([[0, 0], [3, 3]], [8, 8], [0, 0], dimensions=2), 1.0)
+    y = np.zeros((2, 2))
+    np.testing.assert_allclose(dynamics.cage_relative(y, y + 1.5, alone), 1.5)
+    refuses(lambda: dynamics.cage_relative(y, y, near), "60 particles", "those of 2")

@@ -189,3 +189,22 @@ def test_bad_input():
     refuses(lambda: forward_selection(X, np.ones(len(X))), "does not vary")
     with pytest.raises(NotFittedError):
         PropensityRidge().predict(X)
+
+
+def test_a_column_that_hardly_varies_gets_no_weight():
+    """One test particle where nobody was in training: it must not be thrown off."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(900, 4))
+    X[:, 3] *= 1e-6  # a shell without neighbours
+    groups = np.repeat(np.arange(6), 150)
+    D = 2 + X[:, 0] + 0.3 * rng.normal(size=900)
+    X[groups == 5, 3] += (np.arange(150) == 7) * 0.5  # but for one particle of one configuration
+    bare, _ = held_out(X, D, groups, n_folds=6)
+    safe, models = held_out(X, D, groups, n_folds=6, model=PropensityRidge(min_spread=1e-3))
+    test = groups == 5
+    assert np.abs(bare[test, 0] - D[test]).max() > 100
+    assert np.abs(safe[test, 0] - D[test]).max() < 2
+    assert models[5].n_parameters_ == 4
+    assert models[5].coef_[3, 0] == 0
+    assert 3 not in forward_selection(X[~test], D[~test], min_spread=1e-3).order
+    refuses(lambda: PropensityRidge(min_spread=-1.0).fit(X, D, groups), "min_spread is -1.0")

@@ -442,3 +442,82 @@ def test_a_crystal_is_warned_of():
         simulate.isoconfigurational(
             fcc, KA, kT=0.1, n_replicas=1, sample_times=[0.01], engine="lammps"
         )
+
+
+# ----------------------------------------------------------------------------------------- cages
+
+
+def test_cages_of_a_cold_glass_are_about_its_inherent_structure(cooled):
+    """Nearly harmonic: the mean position is the minimum, however the particles rattle."""
+    rest = simulate.inherent_structure(cooled[-1], SYSTEM, engine="lammps")
+    rest.particles.velocity = None
+    caged = simulate.cage_positions(
+        rest, SYSTEM, kT=1e-4, duration=40, n_runs=2, seed=1, engine="lammps"
+    )
+    box = rest.configuration.box[:2]
+    shift = (caged.particles.position - rest.particles.position)[:, :2]
+    shift -= box * np.rint(shift / box)
+    size = caged.log["particles/cage_size"]
+    assert size.shape == (40,)
+    assert np.sqrt(np.mean(np.sum(shift**2, axis=1))) < 0.3 * np.sqrt(np.mean(size**2))
+    # equipartition: the rattle grows with the root of the temperature
+    warmer = simulate.cage_positions(
+        rest, SYSTEM, kT=4e-4, duration=40, n_runs=2, seed=1, engine="lammps"
+    )
+    ratio = np.sqrt(np.mean(warmer.log["particles/cage_size"] ** 2) / np.mean(size**2))
+    assert 1.6 < ratio < 2.5
+
+
+def test_cages_do_not_depend_on_the_image(spheres):
+    """Mean positions of wrapped and unwrapped starts are the same places."""
+    run = {"duration": 0.4, "n_runs": 2, "n_samples": 8, "seed": 4}
+    a = simulate.cage_positions(spheres, SPHERES, **run)
+    far = frames.copy(spheres, log={})
+    far.particles.image = np.full((far.particles.N, 3), 2, dtype=np.int32)
+    b = simulate.cage_positions(far, SPHERES, **run)
+    np.testing.assert_allclose(a.particles.position, b.particles.position, atol=1e-5)
+    half = a.configuration.box[:3] / 2
+    assert np.all(np.abs(a.particles.position) <= half * (1 + 1e-6))
+    assert a.particles.velocity is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"duration": 0.0}, "duration is 0.0"),
+        ({"n_runs": 0}, "n_runs is 0"),
+        ({"n_samples": 0}, "n_samples 0"),
+    ],
+)
+def test_bad_cage_runs_are_refused(spheres, changes, words):
+    refuses(lambda: simulate.cage_positions(spheres, SPHERES, **changes), words)
+
+
+def test_disks_store_cage_relative_displacements(tmp_path):
+    """A 2D run keeps both kinds of displacements; a file without the second is refused."""
+    disks = systems.get("hard-disks")
+    start = simulate.equilibrated(
+        disks, eta=0.6, n=80, sample_times=[0.5, 1.0], n_windows=2, n_thermo=2, cage_relative=True
+    )
+    assert start.log["equilibration/cage_relative_msd_A"].shape == (2, 2)
+    run = {"n_replicas": 3, "sample_times": [0.01, 2.0], "seed": 2}
+    (made,) = simulate.isoconfigurational(start, disks, cage_relative=True, **run)
+    (plain,) = simulate.isoconfigurational(start, disks, **run)
+    for name in ("propensity", "propensity_variance"):
+        relative = made.log[f"particles/cage_relative_{name}"]
+        assert relative.shape == (80, 2)
+        np.testing.assert_array_equal(made.log[f"particles/{name}"], plain.log[f"particles/{name}"])
+        assert not np.allclose(relative, made.log[f"particles/{name}"], rtol=0.01)
+        assert f"particles/cage_relative_{name}" not in plain.log
+    assert made.log["cage_relative_msd_B"].shape == (3, 2)
+    # free flights are independent: the mean over six neighbours adds a sixth
+    msd = [
+        np.mean([made.log[f"{kind}msd_{s}"][:, 0] for s in "AB"]) for kind in ("", "cage_relative_")
+    ]
+    assert 1.05 < msd[1] / msd[0] < 1.3
+    path = tmp_path / "disks.gsd"
+    simulate.isoconfigurational(start, disks, path=path, **run)
+    refuses(
+        lambda: simulate.isoconfigurational(start, disks, path=path, cage_relative=True, **run),
+        "cage_relative",
+    )

@@ -558,9 +558,7 @@ def _run(
                     break
                 if current < last:
                     if large:
-                        _look_ahead(
-                            current, particles, events, homes, neighbours, capacity, heads
-                        )
+                        _look_ahead(current, particles, events, homes, neighbours, capacity, heads)
                     continue
                 # the calendar is used up: the clock goes back to zero, the bins are filled anew
                 shift = last * c.width

@@ -41,6 +41,10 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
     n_folds : int
         Folds of the cross-validation at most; with no more configurations than that, each is left
         out once.
+    min_spread : float
+        Columns of which the standard deviation over the training set is not larger than this get
+        no weight. A shell in which hardly any particle has a neighbour teaches nothing, but
+        divided by its tiny spread it would throw the one particle far off that has.
 
     Attributes
     ----------
@@ -49,8 +53,8 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
     intercept_ : (n_times,) float64 array
         Mean propensities of the training set.
     mean_, scale_ : (k,) float64 arrays
-        Of the descriptors over the training set; a scale of 0 marks a column that does not vary,
-        whose weight is 0.
+        Of the descriptors over the training set; a scale of 0 marks a column that does not vary
+        (enough), whose weight is 0.
     alpha_ : (n_times,) float64 array
         The penalty chosen for each time.
     cv_score_ : (n_alphas, n_times) float64 array
@@ -67,9 +71,16 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, *, alphas: float | Sequence[float] = ALPHAS, n_folds: int = 10) -> None:
+    def __init__(
+        self,
+        *,
+        alphas: float | Sequence[float] = ALPHAS,
+        n_folds: int = 10,
+        min_spread: float = 0.0,
+    ) -> None:
         self.alphas = alphas
         self.n_folds = n_folds
+        self.min_spread = min_spread
 
     def fit(
         self, X: np.ndarray, D: np.ndarray, groups: np.ndarray | None = None
@@ -95,6 +106,8 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
         alphas = np.atleast_1d(np.asarray(self.alphas, dtype=np.float64))
         if alphas.ndim != 1 or len(alphas) == 0 or not np.all(alphas > 0):
             raise ValueError(f"alphas are {self.alphas!r}; expected positive numbers.")
+        if not self.min_spread >= 0:
+            raise ValueError(f"min_spread is {self.min_spread}; expected 0 or more.")
         if len(alphas) == 1:
             return self._fit(X, D, np.full(D.shape[1], alphas[0]))
         rows = _configurations(groups, len(X))
@@ -103,7 +116,7 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
 
     def _choose_and_fit(self, X, D, sums: list[list], alphas: np.ndarray) -> PropensityRidge:
         """``sums`` of each configuration of the training set."""
-        self.cv_score_ = _cross_validated(sums, alphas, self.n_folds)
+        self.cv_score_ = _cross_validated(sums, alphas, self.n_folds, self.min_spread)
         return self._fit(X, D, alphas[np.argmax(self.cv_score_, axis=0)])
 
     def _fit(self, X: np.ndarray, D: np.ndarray, alpha: np.ndarray) -> PropensityRidge:
@@ -112,7 +125,8 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
         Z = X - self.mean_
         scale = np.sqrt(np.mean(Z**2, axis=0))
         # what rounding leaves of a constant column is no variance
-        self.scale_ = np.where(scale > 1e-9 * np.abs(self.mean_), scale, 0.0)
+        enough = np.maximum(1e-9 * np.abs(self.mean_), self.min_spread)
+        self.scale_ = np.where(scale > enough, scale, 0.0)
         Z /= _divisor(self.scale_)
         Z[:, self.scale_ == 0] = 0.0
         model = Ridge(alpha=alpha, fit_intercept=False, copy_X=False)
@@ -135,7 +149,8 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
         if not hasattr(self, "coef_"):
             raise NotFittedError("this PropensityRidge is not fitted; call fit first.")
         alphas = np.atleast_1d(self.alphas).astype(float).tolist()
-        header = {"parameters": {"alphas": alphas, "n_folds": int(self.n_folds)}}
+        parameters = {"n_folds": int(self.n_folds), "min_spread": float(self.min_spread)}
+        header = {"parameters": {"alphas": alphas, **parameters}}
         arrays = {k: getattr(self, f"{k}_") for k in _STORED if hasattr(self, f"{k}_")}
         return files.write(path, FORMAT, header, arrays)
 
@@ -204,7 +219,7 @@ def held_out(
     for fold in _dealt(len(rows), n_folds):
         kept = [c for c in range(len(rows)) if c not in fold]
         train, test = (np.concatenate([rows[c] for c in part]) for part in (kept, fold))
-        one = PropensityRidge(alphas=model.alphas, n_folds=model.n_folds)
+        one = PropensityRidge(**model.get_params())
         if sums is None:
             one.fit(X[train], D[train])
         else:
@@ -230,7 +245,12 @@ class Selection(NamedTuple):
 
 
 def forward_selection(
-    X: np.ndarray, y: np.ndarray, *, n_selected: int | None = None, tol: float = 1e-9
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    n_selected: int | None = None,
+    tol: float = 1e-9,
+    min_spread: float = 0.0,
 ) -> Selection:
     r"""Rank descriptors greedily: next is the one that raises the correlation most.
 
@@ -252,6 +272,8 @@ def forward_selection(
     tol : float
         A descriptor of which no larger part than this share of its variance is new beside those
         chosen is never taken.
+    min_spread : float
+        Columns with no larger standard deviation are never taken, see :class:`PropensityRidge`.
 
     Returns
     -------
@@ -274,7 +296,7 @@ def forward_selection(
     if not 1 <= n_selected <= k:
         raise ValueError(f"n_selected is {n_selected}; expected 1 to {k}, the number of columns.")
     sums = _sums(X, D)
-    _, scale, _, gram, moment = _standardised(sums)
+    _, scale, _, gram, moment = _standardised(sums, min_spread)
     n, variance = sums[0], (sums[4] - sums[2] ** 2 / sums[0]) / sums[0]
     if variance[0] <= 0:
         raise ValueError("y does not vary: there is nothing to select for.")
@@ -361,21 +383,24 @@ def _divisor(scale: np.ndarray) -> np.ndarray:
     return np.where(scale > 0, scale, 1.0)
 
 
-def _standardised(sums: list) -> tuple[np.ndarray, ...]:
+def _standardised(sums: list, min_spread: float) -> tuple[np.ndarray, ...]:
     """Mean, scale and mean propensity, and XᵀX, XᵀD of standardised, centred columns."""
     n, sx, sd, xx, _, xd = sums
     mean, target = sx / n, sd / n
     gram = xx - n * np.outer(mean, mean)
     variance = np.diagonal(gram) / n
     # what rounding leaves of a constant column is no variance
-    scale = np.sqrt(np.where(variance > 1e-12 * (np.diagonal(xx) / n + 1e-300), variance, 0.0))
+    enough = np.maximum(1e-12 * (np.diagonal(xx) / n + 1e-300), min_spread**2)
+    scale = np.sqrt(np.where(variance > enough, variance, 0.0))
     with np.errstate(divide="ignore"):
         inverse = np.where(scale > 0, 1.0 / scale, 0.0)
     gram = gram * np.outer(inverse, inverse)
     return mean, scale, target, gram, (xd - n * np.outer(mean, target)) * inverse[:, None]
 
 
-def _cross_validated(sums: list[list], alphas: np.ndarray, n_folds: int) -> np.ndarray:
+def _cross_validated(
+    sums: list[list], alphas: np.ndarray, n_folds: int, min_spread: float
+) -> np.ndarray:
     """(n_alphas, n_times) Pearson r on configurations left out, the mean over them.
 
     What scikit-learn's ``Ridge`` gives fold by fold and penalty by penalty. Sums over
@@ -386,7 +411,7 @@ def _cross_validated(sums: list[list], alphas: np.ndarray, n_folds: int) -> np.n
     scores = []
     for fold in _dealt(len(sums), n_folds):
         kept = [sums[c] for c in range(len(sums)) if c not in fold]
-        _, scale, _, gram, moment = _standardised(_added(kept))
+        _, scale, _, gram, moment = _standardised(_added(kept), min_spread)
         value, vector = np.linalg.eigh(gram)
         shares = (vector.T @ moment)[:, :, None]
         weights = shares / (np.maximum(value, 0)[:, None, None] + alphas)  # (k, n_times, n_alphas)
