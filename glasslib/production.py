@@ -6,7 +6,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from glasslib import simulate
+from glasslib.systems import System
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,82 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
         except BaseException:
             executor.shutdown(wait=False, kill_workers=True)
             raise
+
+
+def ensemble_job(
+    system: System,
+    state: float,
+    c: int,
+    *,
+    folder: Path,
+    window: float,
+    draws: float | None = None,
+    seed: int = 0,
+    n_replicas: int = 32,
+    n_times: int = 20,
+    cage_relative: bool = False,
+    engine: str = "auto",
+    cost: float = 1.0,
+) -> Job:
+    """One configuration of a liquid: equilibrated, then its isoconfigurational ensemble.
+
+    Writes ``folder/equilibrated/NAME-STATE-C.gsd`` and, with ``draws``,
+    ``folder/isoconfigurational/NAME-STATE-C.gsd``, by :func:`glasslib.simulate.equilibrated` and
+    :func:`glasslib.simulate.isoconfigurational`.
+
+    Parameters
+    ----------
+    state : float
+        Packing fraction of hard particles, temperature of soft ones.
+    c : int
+        Number of the configuration; ``seed + c`` seeds its liquid and its velocity draws.
+    window : float
+        Length of each of the seven windows of the equilibration, τ.
+    draws : float, optional
+        Longest time of the draws, τ; None leaves them out.
+    n_times : int
+        Log-spaced times of windows and draws, from 0.01 τ.
+    cage_relative : bool
+        Also cage-relative displacements.
+    engine : str
+        For soft systems.
+    cost : float
+        Of one τ, in the unit of the other jobs.
+
+    Returns
+    -------
+    Job
+    """
+    name = f"{system.name}-{state:g}-{c}.gsd"
+    begin, end = folder / "equilibrated" / name, folder / "isoconfigurational" / name
+    options = {
+        "point": {"eta": state} if system.hard else {"kT": state, "engine": engine},
+        "window": window, "draws": draws, "seed": seed + c, "n_replicas": n_replicas,
+        "n_times": n_times, "cage_relative": cage_relative,
+    }  # fmt: skip
+    writes = [(begin, 1, 7 * cost * window)]
+    if draws is not None:
+        writes.append((end, 1, n_replicas * cost * draws))
+    return Job(partial(_ensemble, system, begin, end, **options), tuple(writes))
+
+
+def _ensemble(
+    system, begin, end, *, point, window, draws, seed, n_replicas, n_times, cage_relative
+) -> None:
+    def times(last):
+        return simulate.log_times(system, last, n=n_times)
+
+    start = simulate.equilibrated(
+        system, **point, sample_times=times(window), cage_relative=cage_relative, seed=seed,
+        path=begin,
+    )  # fmt: skip
+    if draws is None:
+        return
+    relative = ["cage_relative_propensity", "cage_relative_propensity_variance"]
+    simulate.isoconfigurational(
+        start, system, **({} if system.hard else point), n_replicas=n_replicas,
+        sample_times=times(draws), seed=seed, bond_cutoffs=system.bond_breaking_cutoffs,
+        cage_relative=cage_relative, inherent=not system.hard,
+        labels=["propensity", "propensity_variance", "bond_breaking", *relative * cage_relative],
+        path=end,
+    )  # fmt: skip

@@ -663,8 +663,11 @@ def isoconfigurational(
 
 
 def _warn_of_crystal(frame: Frame, where: str) -> None:
-    """Propensities of a crystal are not those of a glass former; three dimensions only."""
-    if frames.dimensions(frame) == 2 or frame.particles.N < 100:
+    """Propensities of a crystal are not those of a glass former."""
+    if frames.dimensions(frame) == 2:
+        _warn_of_flat_crystal(frame, where)
+        return
+    if frame.particles.N < 100:
         return
     from glasslib.descriptors.bond_order import crystalline_fraction
 
@@ -674,6 +677,21 @@ def _warn_of_crystal(frame: Frame, where: str) -> None:
             f"{where}: {100 * share:.0f} % of the particles sit in a crystal (ten Wolde "
             "criterion), expected a liquid. Melt it first, or check what made it.",
             stacklevel=3,
+        )
+
+
+def _warn_of_flat_crystal(frame: Frame, where: str) -> None:
+    """One orientation across the box; some 0.8 in a crystal of disks, 0.02 in a liquid of 2000."""
+    if frame.particles.N < 100:
+        return
+    from glasslib.descriptors.hexatic import hexatic_order
+
+    order = abs(np.nanmean(hexatic_order(frame, k=6)))
+    if order > 0.4:
+        warnings.warn(
+            f"{where}: global hexatic order {order:.2f}: a crystal or a hexatic, expected a "
+            "liquid. Melt it first, or check what made it.",
+            stacklevel=4,
         )
 
 

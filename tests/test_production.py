@@ -1,10 +1,12 @@
 """Resumable jobs over processes."""
 
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 
-from glasslib import production
+from glasslib import frames, production, simulate, systems
 
 
 def write(path, n, fail=False):
@@ -46,3 +48,29 @@ def test_failure_is_raised(tmp_path):
     )
     with pytest.raises(RuntimeError, match="the run blew up"):
         production.produce([job], n_jobs=1, poll=0.1)
+
+
+def test_a_configuration_and_its_ensemble(tmp_path):
+    """One job writes what the two protocols write when they are called."""
+    disks = replace(systems.get("hard-disks"), n=60)
+    options = {"folder": tmp_path, "window": 0.5, "seed": 3, "n_times": 4, "cage_relative": True}
+    job = production.ensemble_job(disks, 0.5, 2, draws=1.0, n_replicas=2, **options)
+    assert [n for _, n, _ in job.writes] == [1, 1]
+    assert job.cost == 7 * 0.5 + 2 * 1.0
+    assert job.done() == 0
+    job.make()
+    assert job.done() == job.cost
+    (start,) = frames.read(tmp_path / "equilibrated" / "hard-disks-0.5-2.gsd")
+    (made,) = frames.read(tmp_path / "isoconfigurational" / "hard-disks-0.5-2.gsd")
+    expected = simulate.equilibrated(
+        disks, eta=0.5, sample_times=simulate.log_times(disks, 0.5, n=4), seed=5
+    )
+    np.testing.assert_array_equal(start.particles.position, expected.particles.position)
+    np.testing.assert_allclose(made.log["times"], np.geomspace(0.01, 1.0, 4))
+    for name in ("propensity", "propensity_variance", "cage_relative_propensity", "bond_breaking"):
+        assert made.log[f"particles/{name}"].shape == (60, 4)
+    assert simulate.provenance(made)["seed"] == 5
+    alone = production.ensemble_job(disks, 0.5, 4, draws=None, **options)
+    alone.make()
+    assert len(list((tmp_path / "isoconfigurational").iterdir())) == 1
+    assert len(list((tmp_path / "equilibrated").iterdir())) == 2

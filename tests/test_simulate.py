@@ -442,6 +442,12 @@ def test_a_crystal_is_warned_of():
         simulate.isoconfigurational(
             fcc, KA, kT=0.1, n_replicas=1, sample_times=[0.01], engine="lammps"
         )
+    disks = systems.get("hard-disks")
+    x = [[i + 0.5 * (j % 2), j * np.sqrt(3) / 2] for i in range(12) for j in range(12)]
+    box = np.array([12, 6 * np.sqrt(3)]) * 1.1
+    flat = frames.build(np.array(x) * 1.1, box, np.arange(144) % 2, types=("A", "B"), dimensions=2)
+    with pytest.warns(UserWarning, match="global hexatic order 1.00"):
+        simulate.isoconfigurational(flat, disks, n_replicas=1, sample_times=[0.01])
 
 
 # ----------------------------------------------------------------------------------------- cages

@@ -19,6 +19,7 @@ from glasslib.descriptors.graphs import (
     node_features,
     translated,
 )
+from glasslib.descriptors.hexatic import averaged_hexatic_order, hexatic_order
 from glasslib.descriptors.radial_angular import (
     Column,
     averaged_radial_angular,
@@ -29,6 +30,7 @@ from glasslib.descriptors.radial_angular import (
 __all__ = [
     "Column",
     "averaged_bond_order",
+    "averaged_hexatic_order",
     "averaged_radial_angular",
     "bond_lengths",
     "bonds",
@@ -36,6 +38,7 @@ __all__ = [
     "crystalline_fraction",
     "exponential_average",
     "graph",
+    "hexatic_order",
     "node_features",
     "radial_angular",
     "shell_average",
