@@ -433,6 +433,103 @@ def slab(
     return fig
 
 
+def trajectory(
+    trajectory: Sequence[gsd.hoomd.Frame],
+    values: np.ndarray,
+    *,
+    times: Sequence[float],
+    diameter: Mapping[str, float] | None = None,
+    edge: float = 20.0,
+    limits: tuple[float, float] | None = None,
+    label: str = "",
+    colorscale: str = SEQUENTIAL,
+    title: str = "",
+) -> go.Figure:
+    """A two-dimensional trajectory with a slider for the time and a button that plays it.
+
+    Parameters
+    ----------
+    trajectory : sequence of gsd.hoomd.Frame
+        T frames of the same N disks, with images.
+    values : (T, N) array
+        Colour of each disk in each frame.
+    times : sequence of float
+        T times, for the slider; τ.
+    diameter : dict, optional
+        By type; 1 by default.
+    edge : float
+        Edge of the square that is shown, around the origin, σ_AA. The disks that are inside in
+        the first frame are drawn, wherever they go.
+    limits : (float, float), optional
+        Ends of the colour scale; those of ``values`` by default.
+    label : str
+        Beside the colour bar.
+    """
+    from glasslib import frames
+
+    values = np.asarray(values, dtype=float)
+    first = trajectory[0]
+    if values.shape != (len(trajectory), first.particles.N) or len(times) != len(trajectory):
+        raise ValueError(
+            f"values has shape {values.shape} and there are {len(times)} times; expected "
+            f"({len(trajectory)}, {first.particles.N}) and {len(trajectory)}."
+        )
+    start = np.asarray(frames.wrapped(first).particles.position, dtype=float)[:, :2]
+    shown = np.flatnonzero(np.abs(start).max(axis=1) < edge / 2)
+    if len(shown) == 0:
+        raise ValueError(f"no disk within a square of edge {edge}; take a larger one.")
+    moved = [start + (frames.unwrapped(f) - frames.unwrapped(first))[:, :2] for f in trajectory]
+    size = _diameters(first, diameter, first.particles.typeid, list(first.particles.types))[shown]
+    low, high = limits or (float(values[:, shown].min()), float(values[:, shown].max()))
+    side = 330.0  # pixels, so that markers are to scale; fits a phone
+    marker = {
+        "size": np.round(size * side / edge, 2), "colorscale": colorscale, "cmin": low,
+        "cmax": high, "line": {"width": 0.5, "color": "rgba(60,60,60,0.6)"}, "sizemode": "diameter",
+        "opacity": 1.0,
+    }  # fmt: skip
+
+    def at(k: int) -> dict:
+        x = np.round(moved[k][shown], 3)
+        return {"x": x[:, 0], "y": x[:, 1], "marker": {"color": np.round(values[k, shown], 3)}}
+
+    bar = {"title": {"text": label, "side": "top"}, "orientation": "h", "thickness": 12, "y": 1.0,
+           "yanchor": "bottom", "len": 0.9}  # fmt: skip
+    begin = at(0)
+    begin["marker"] = marker | begin["marker"] | {"colorbar": bar}
+    fig = go.Figure(
+        data=[go.Scatter(mode="markers", hoverinfo="skip", **begin)],
+        frames=[
+            go.Frame(name=str(k), data=[go.Scatter(**at(k))], traces=[0])
+            for k in range(len(trajectory))
+        ],
+    )
+    still = {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}
+    steps = [
+        {"method": "animate", "label": f"{t:.3g}", "args": [[str(k)], still]}
+        for k, t in enumerate(times)
+    ]
+    play = {"frame": {"duration": 150}, "transition": {"duration": 0}, "fromcurrent": True}
+    fig.update_layout(
+        width=side + 30,
+        height=side + 215,
+        title_text=title,
+        showlegend=False,
+        margin={"l": 15, "r": 15, "t": 105, "b": 110},
+        sliders=[
+            {"steps": steps, "currentvalue": {"prefix": "t / τ = "}, "pad": {"t": 8}, "x": 0.16,
+             "len": 0.84, "ticklen": 0, "minorticklen": 0, "font": {"size": 11}}
+        ],
+        updatemenus=[
+            {"type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": -0.02,
+             "yanchor": "top", "pad": {"t": 14}, "showactive": False,
+             "buttons": [{"label": "▶", "method": "animate", "args": [None, play]}]}
+        ],
+    )  # fmt: skip
+    fig.update_xaxes(range=[-edge / 2, edge / 2], visible=False)
+    fig.update_yaxes(range=[-edge / 2, edge / 2], visible=False, scaleanchor="x")
+    return fig
+
+
 def _grouping(color, n: int, typeid: np.ndarray, types: list[str]):
     """Split `color` into discrete groups [(name, indices, tint)] or continuous values."""
     if color is None:

@@ -4,7 +4,7 @@ import gsd.hoomd
 import numpy as np
 import pytest
 
-from glasslib import plots
+from glasslib import frames, plots
 
 
 def frame(n=30, box=(6, 6, 0, 0, 0, 0)):
@@ -146,3 +146,25 @@ def test_slab_draws_the_cut_to_scale():
         plots.slab(made, {"short": values[:5]})
     with pytest.raises(ValueError, match="thicker"):
         plots.slab(made, {"rank": values}, thickness=1e-9)
+
+
+def test_a_trajectory_has_a_slider():
+    """Disks keep their identity across the edge of the box; what is shown is where they are."""
+    x = np.array([[0.0, 0], [1, 1], [8, 8]])
+    first = frames.build(x, [20, 20], [0, 1, 0], dimensions=2)
+    later = frames.build(x + [1.5, 0], [20, 20], [0, 1, 0], dimensions=2)
+    over = frames.build([[-9.5, 0], [1, 1], [8, 8]], [20, 20], [0, 1, 0], dimensions=2)
+    over.particles.image = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 0]], dtype=np.int32)
+    values = np.arange(9.0).reshape(3, 3)
+    fig = plots.trajectory([first, later, over], values, times=[0, 1, 2], edge=4.0)
+    assert [f.name for f in fig.frames] == ["0", "1", "2"]
+    np.testing.assert_allclose(fig.data[0].x, [0, 1])
+    np.testing.assert_allclose(fig.frames[1].data[0].x, [1.5, 2.5])
+    np.testing.assert_allclose(fig.frames[2].data[0].x, [10.5, 1])
+    np.testing.assert_allclose(fig.frames[2].data[0].marker.color, [6, 7])
+    assert fig.data[0].marker.size[0] > fig.data[0].marker.size[1] * 0.99
+    assert len(fig.layout.sliders[0].steps) == 3
+    with pytest.raises(ValueError, match=r"values has shape \(3, 3\) and there are 2 times"):
+        plots.trajectory([first, later, over], values, times=[0, 1])
+    with pytest.raises(ValueError, match="no disk within a square of edge 0.0"):
+        plots.trajectory([over], values[:1], times=[0], edge=0.0)
