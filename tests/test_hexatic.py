@@ -45,16 +45,31 @@ def naive(frame, cut, k, *, same, average):
 @pytest.mark.parametrize("k", [1, 4, 6])
 def test_against_the_definition(k):
     frame = disks()
-    for same in (False, True):
+    for same in (False, "apart", "shared"):  # for a fixed cut-off the two ways are one
         here = hexatic.hexatic_order(frame, neighbors=1.6, k=k, same_species=same)
-        np.testing.assert_allclose(
-            here[:, 0], naive(frame, 1.6, k, same=same, average=False), atol=1e-6
-        )
-    table = hexatic.averaged_hexatic_order(frame, neighbors=1.6, k=k)
-    for column, same in enumerate((False, True)):
-        np.testing.assert_allclose(
-            table[:, column], naive(frame, 1.6, k, same=same, average=True), atol=1e-6
-        )
+        expected = naive(frame, 1.6, k, same=bool(same), average=False)
+        np.testing.assert_allclose(here[:, 0], expected, atol=1e-6)
+    for way in ("apart", "shared"):
+        table = hexatic.averaged_hexatic_order(frame, neighbors=1.6, k=k, same_species=way)
+        for column, same in enumerate((False, True)):
+            expected = naive(frame, 1.6, k, same=same, average=True)
+            np.testing.assert_allclose(table[:, column], expected, atol=1e-6)
+
+
+def test_a_species_apart_does_not_see_the_other():
+    """Its columns are those of a frame without the others."""
+    frame = disks(seed=4)
+    table = hexatic.averaged_hexatic_order(frame, neighbors="voronoi")
+    for kind in (0, 1):
+        mine = frame.particles.typeid == kind
+        alone = hexatic.averaged_hexatic_order(frames.subset(frame, mine), same_species=False)
+        np.testing.assert_allclose(table[mine, 8:], alone, atol=1e-12)
+    shared = hexatic.averaged_hexatic_order(frame, same_species="shared")
+    np.testing.assert_array_equal(shared[:, :8], table[:, :8])
+    assert not np.allclose(shared[:, 8:], table[:, 8:], atol=0.1)
+    found = neighbors.voronoi(frame)
+    refuses(lambda: hexatic.averaged_hexatic_order(frame, neighbors=found), "'apart'", "Neighbors")
+    refuses(lambda: hexatic.hexatic_order(frame, same_species=True), "same_species is True")
 
 
 def test_against_freud():

@@ -10,8 +10,13 @@ The k-fold bond-orientational order of particle *i* with its neighbours *j* at a
 a complex number whose modulus does not depend on the axes; k = 6 is the hexatic order of Nelson
 and Halperin, Phys. Rev. B 19, 2457 (1979). The local average of complex numbers keeps what the
 orientations of neighbouring cells have in common; the modulus is taken last. This is the poster of
-Gürel, Foffi, Filion and Smallenburg, which feeds an autoencoder with the moduli for all neighbours
-and for neighbours of the particle's own species (its Φ̄, d = 16).
+Gürel, Foffi, Filion and Smallenburg, which feeds an autoencoder with the moduli for all particles
+and for the particle's own species alone (its Φ̄, d = 16).
+
+"Own species alone" can be read in two ways: the neighbours are found among the particles of that
+species, as if the others were not there (``"apart"``), or the others are struck from the common
+list of neighbours (``"shared"``). The second leaves particles with one neighbour or none, whose
+order is 1 or 0 whatever surrounds them; the first does not and is the default here.
 
 All neighbours count alike. Sums are in float64.
 """
@@ -24,11 +29,12 @@ from typing import Literal
 
 import numpy as np
 
-from glasslib.frames import Frame
+from glasslib.frames import Frame, subset
 from glasslib.neighbors import Neighbors, neighbor_list
 
 ORDERS = tuple(range(1, 9))  #: k of the poster
 
+SameSpecies = Literal["apart", "shared", False]
 NeighborChoice = Neighbors | Literal["sann", "voronoi"] | Mapping[tuple[str, str], float] | float
 
 
@@ -37,7 +43,7 @@ def hexatic_order(
     *,
     neighbors: NeighborChoice = "voronoi",
     k: int | Iterable[int] = ORDERS,
-    same_species: bool = False,
+    same_species: SameSpecies = False,
 ) -> np.ndarray:
     r"""φ_k of each particle.
 
@@ -49,23 +55,29 @@ def hexatic_order(
         A rule or cut-offs of :mod:`glasslib.neighbors`, or a list.
     k : int or ints
         Orders, from 1.
-    same_species : bool
-        Count only neighbours of the particle's own species.
+    same_species : {False, "apart", "shared"}
+        Count only particles of the own species, in one of the two ways of the module's text;
+        ``"apart"`` needs a rule or cut-offs for ``neighbors``.
 
     Returns
     -------
     (N, n_k) complex128 array
         Of modulus at most 1, columns in the order of ``k``. A particle without neighbours has no
-        bond order: its row is NaN, and a warning counts such rows, unless ``same_species``: there
-        it is 0, for a small particle among large ones has an environment all the same.
+        bond order: its row is NaN, and a warning counts such rows. Without neighbours of its own
+        species it is 0: a small particle among large ones has an environment all the same.
 
     Raises
     ------
     ValueError
-        For a 3D frame or orders that are not positive integers.
+        For a 3D frame, orders that are not positive integers, or ``same_species="apart"`` with
+        a list of neighbours.
     """
-    found, kind, orders = _checked(frame, neighbors, k)
-    return _order(found, kind, orders, same_species)
+    found, orders = _checked(frame, neighbors, k)
+    if same_species:
+        return _order(_alike(frame, found, neighbors, same_species), orders)
+    phi = _order(found, orders)
+    phi[found.counts == 0] = np.nan
+    return phi
 
 
 def averaged_hexatic_order(
@@ -73,7 +85,7 @@ def averaged_hexatic_order(
     *,
     neighbors: NeighborChoice = "voronoi",
     k: int | Iterable[int] = ORDERS,
-    same_species: bool = True,
+    same_species: SameSpecies = "apart",
 ) -> np.ndarray:
     r"""Moduli of locally averaged φ_k: the descriptor of the poster.
 
@@ -81,9 +93,8 @@ def averaged_hexatic_order(
     ----------
     frame, neighbors, k
         As for :func:`hexatic_order`.
-    same_species : bool
-        Append the same for neighbours of the particle's own species alone (both the φ_k and
-        the average run over them).
+    same_species : {"apart", "shared", False}
+        Append the same for the particle's own species alone (both the φ_k and the average).
 
     Returns
     -------
@@ -96,15 +107,18 @@ def averaged_hexatic_order(
     ValueError
         See :func:`hexatic_order`.
     """
-    found, kind, orders = _checked(frame, neighbors, k)
-    parts = [_averaged(found, _order(found, kind, orders, False))]
+    found, orders = _checked(frame, neighbors, k)
+    parts = [_averaged(found, _order(found, orders))]
+    parts[0][found.counts == 0] = np.nan
     if same_species:
-        alike = _alike(found, kind)
-        parts.append(_averaged(alike, _order(alike, kind, orders, True)))
+        alike = _alike(frame, found, neighbors, same_species)
+        parts.append(_averaged(alike, _order(alike, orders)))
     return np.abs(np.hstack(parts))
 
 
-def column_names(k: int | Iterable[int] = ORDERS, *, same_species: bool = True) -> list[str]:
+def column_names(
+    k: int | Iterable[int] = ORDERS, *, same_species: SameSpecies = "apart"
+) -> list[str]:
     """Names of the columns of :func:`averaged_hexatic_order`: ``["|φ̄1|", …, "|φ̄ss1|", …]``."""
     orders = _orders(k)
     names = [f"|φ̄{n}|" for n in orders]
@@ -114,7 +128,7 @@ def column_names(k: int | Iterable[int] = ORDERS, *, same_species: bool = True) 
 # ------------------------------------------------------------------------------------ internals
 
 
-def _checked(frame: Frame, neighbors: NeighborChoice, k) -> tuple[Neighbors, np.ndarray, tuple]:
+def _checked(frame: Frame, neighbors: NeighborChoice, k) -> tuple[Neighbors, tuple[int, ...]]:
     if frame.configuration.box[2] != 0:
         raise ValueError(
             "hexatic order got a 3D frame; expected 2D. In three dimensions use "
@@ -129,7 +143,7 @@ def _checked(frame: Frame, neighbors: NeighborChoice, k) -> tuple[Neighbors, np.
             "(NaN); check the cut-off.",
             stacklevel=3,
         )
-    return found, np.asarray(frame.particles.typeid), orders
+    return found, orders
 
 
 def _orders(k: int | Iterable[int]) -> tuple[int, ...]:
@@ -139,29 +153,40 @@ def _orders(k: int | Iterable[int]) -> tuple[int, ...]:
     return orders
 
 
-def _alike(found: Neighbors, kind: np.ndarray) -> Neighbors:
-    """The neighbours of the particle's own species."""
-    keep = kind[found.source] == kind[found.index]
-    before = np.concatenate([[0], np.cumsum(keep)])
-    return Neighbors(
-        before[found.offsets], found.index[keep], found.vector[keep], found.distance[keep]
-    )
+def _alike(
+    frame: Frame, found: Neighbors, neighbors: NeighborChoice, same_species: SameSpecies
+) -> Neighbors:
+    """Neighbours of the particle's own species."""
+    kind = np.asarray(frame.particles.typeid)
+    if same_species == "shared":
+        keep = kind[found.source] == kind[found.index]
+        before = np.concatenate([[0], np.cumsum(keep)])
+        return Neighbors(
+            before[found.offsets], found.index[keep], found.vector[keep], found.distance[keep]
+        )
+    if same_species != "apart" or isinstance(neighbors, Neighbors):
+        raise ValueError(
+            f"same_species is {same_species!r} and neighbors {type(neighbors).__name__}; expected "
+            "'apart' with a rule or cut-offs, or 'shared', or False."
+        )
+    parts = []
+    for one in np.unique(kind):
+        mine = np.flatnonzero(kind == one)
+        own = neighbor_list(subset(frame, mine), neighbors)
+        parts.append((mine[own.source], mine[own.index], own.vector, own.distance))
+    source, index, vector, distance = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(source, kind="stable")  # nearest first, as each species has them
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(kind)))])
+    return Neighbors(offsets, index[order], vector[order], distance[order])
 
 
-def _order(found: Neighbors, kind: np.ndarray, orders: tuple, same_species: bool) -> np.ndarray:
-    if same_species:
-        found = _alike(found, kind)
+def _order(found: Neighbors, orders: tuple[int, ...]) -> np.ndarray:
     z = (found.vector[:, 0] + 1j * found.vector[:, 1]) / found.distance
-    phi = np.stack([_mean(found, z**n) for n in orders], axis=1)
-    if not same_species:
-        phi[found.counts == 0] = np.nan
-    return phi
+    return np.stack([_mean(found, z**n) for n in orders], axis=1)
 
 
 def _averaged(found: Neighbors, phi: np.ndarray) -> np.ndarray:
-    out = np.stack([_mean(found, column[found.index]) for column in phi.T], axis=1)
-    out[np.isnan(phi[:, 0])] = np.nan
-    return out
+    return np.stack([_mean(found, column[found.index]) for column in phi.T], axis=1)
 
 
 def _mean(found: Neighbors, values: np.ndarray) -> np.ndarray:
