@@ -338,9 +338,9 @@ def cage_positions(
     r"""The frame at the mean positions of its particles over a few short runs: their cages.
 
     A particle rattles about the middle of the cage that its neighbours make, long before it
-    leaves. Alkemade, Boattini, Filion, Smallenburg, J. Chem. Phys. 156, 204503 (2022), find that
-    the mean position foretells motion better than the position. They average over Monte Carlo
-    moves confined to the cage; here it is plain dynamics, short beside the relaxation time.
+    leaves. Alkemade, Smallenburg, Filion, J. Chem. Phys. 158, 134512 (2023), find that the mean
+    position foretells motion better than the position. They average over Monte Carlo moves
+    confined to the cage; here it is plain dynamics, short beside the relaxation time.
 
     Parameters
     ----------
