@@ -247,9 +247,13 @@ def api_pages() -> dict[str, str]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         summary = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
         listed.append(f"[{module}]({module}.md)\n: {summary}\n")
+        hidden = ""
+        if path.name == "__init__.py":  # functions that bear their module's name: there, not here
+            hidden = ", ".join(p.stem for p in sorted(path.parent.glob("[a-z]*.py")))
+            hidden = f"   :exclude-members: {hidden}\n" if hidden else ""
         pages[f"{module}.md"] = (
             f"# {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n"
-            "   :show-inheritance:\n```\n"
+            f"{hidden}   :show-inheritance:\n```\n"
         )
     pages["index.md"] = (
         "# glasslib, function by function\n\nMade from the docstrings. Arrays in, arrays out, the "

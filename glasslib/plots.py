@@ -349,12 +349,13 @@ def slab(
     *,
     diameter: Mapping[str, float] | None = None,
     thickness: float = 1.0,
+    edge: float | None = None,
     limits: tuple[float, float] | None = None,
     label: str = "",
     colorscale: str = SEQUENTIAL,
     title: str = "",
 ) -> go.Figure:
-    """A cut through a three-dimensional configuration, once for each of several quantities.
+    """A cut through a configuration, once for each of several quantities.
 
     Particles whose z is within ``thickness``/2 of 0 are drawn to scale, side by side for each
     quantity, so that regions can be compared by eye; a full 3D view hides what is inside.
@@ -368,7 +369,10 @@ def slab(
     diameter : dict, optional
         By type; 1 by default.
     thickness : float
-        Of the cut, σ_AA.
+        Of the cut, σ_AA; a 2D configuration is shown whole.
+    edge : float, optional
+        Edge of the square around the origin that is shown, σ_AA; the whole box by default. A
+        browser takes a second for every thousand particles drawn.
     limits : (float, float), optional
         Ends of one scale for all panels, in place of ranks.
     label : str
@@ -379,7 +383,9 @@ def slab(
     position, box = np.asarray(frame.particles.position), frame.configuration.box
     n = frame.particles.N
     size = _diameters(frame, diameter, frame.particles.typeid, list(frame.particles.types))
-    shown = np.flatnonzero(np.abs(position[:, 2]) < thickness / 2)
+    half = 0.53 * float(max(box[:2])) if edge is None else edge / 2
+    inside = np.abs(position[:, :2]).max(axis=1) < half
+    shown = np.flatnonzero(inside & (np.abs(position[:, 2]) < thickness / 2))
     if len(shown) == 0:
         raise ValueError(f"no particle within a cut of thickness {thickness}; take a thicker one.")
     shown = shown[np.argsort(position[shown, 2])]
@@ -419,7 +425,6 @@ def slab(
             ),
             row=1, col=col,
         )  # fmt: skip
-        half = 0.53 * float(max(box[:2]))
         fig.update_xaxes(range=[-half, half], visible=False, constrain="domain", row=1, col=col)
         fig.update_yaxes(
             range=[-half, half],
