@@ -106,6 +106,7 @@ class BookRenderer(MimetypeRenderer):
             include_plotlyjs=False,
             include_mathjax=False,
             full_html=False,
+            auto_play=False,  # the reader presses play
             default_width="100%",
             validate=False,
         )
@@ -510,7 +511,7 @@ def trajectory(
     )
     still = {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}
     steps = [
-        {"method": "animate", "label": f"{t:.3g}", "args": [[str(k)], still]}
+        {"method": "animate", "label": f"{t:.4g}", "args": [[str(k)], still]}
         for k, t in enumerate(times)
     ]
     play = {"frame": {"duration": 150}, "transition": {"duration": 0}, "fromcurrent": True}

@@ -214,7 +214,7 @@ def test_coordinates_are_principal_components_whatever_the_linear_encoder_output
     assert np.all(found.T @ x.sum(axis=1) >= 0)
     # a projection that is mixed linearly gives the same coordinates
     order.projection_ = order.projection_ @ [[2.0, -1.0], [0.3, 0.7]]
-    order._set_coordinates(X, x)
+    order._set_coordinates(X, x, x.sum(axis=1))
     np.testing.assert_allclose(order.coordinates(X), found, atol=1e-8)
 
 
@@ -364,3 +364,24 @@ def test_unusable_parameters_are_refused(options):
 def test_unknown_encoder_is_refused():
     with pytest.raises(ValueError, match="expected one of"):
         OrderParameter(encoder="umap").fit(gas(50))
+
+
+def test_which_group_is_red_can_be_asked_of_one_descriptor(tmp_path):
+    """Two groups that differ in opposite senses in two columns."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4))
+    X[:200, 0] += 6
+    X[:200, 1] -= 4
+    first = OrderParameter(encoder="pca", order=[1, 0, 0, 0]).fit(X)
+    second = OrderParameter(encoder="pca", order=[0, 1, 0, 0]).fit(X)
+    minus = OrderParameter(encoder="pca", order=[-1, 0, 0, 0]).fit(X)
+    P = first.predict_proba(X)
+    assert P[:200].mean() > 0.95
+    for other in (second, minus):
+        np.testing.assert_allclose(other.predict_proba(X), 1 - P, atol=1e-9)
+    again = OrderParameter.load(minus.save(tmp_path / "minus.safetensors"))
+    np.testing.assert_array_equal(again.predict_proba(X), minus.predict_proba(X))
+    assert again.order == [-1, 0, 0, 0]
+    for order in ([1, 2], [0, 0, 0, 0]):
+        with pytest.raises(ValueError, match="expected 4 weights"):
+            OrderParameter(encoder="pca", order=order).fit(X)

@@ -32,6 +32,16 @@ def test_dilute_disks_have_the_second_virial_coefficient():
     assert (eos.binary_disks(DISKS, eta) / rho - 1) / rho == pytest.approx(b2, rel=1e-3)
 
 
+def test_equal_disks_follow_their_virial_series():
+    """Coefficients of Clisby and McCoy, J. Stat. Phys. 122, 15 (2006), as powers of η."""
+    single = DISKS.with_(diameters={"A": 1.0, "B": 1.0})
+    b = [1, 2, 3.128018, 4.257855, 5.336897, 6.362963, 7.351859, 8.319104, 9.272141, 10.216294]
+    for eta, rel in ((0.1, 1e-4), (0.3, 1e-3), (0.45, 2e-3)):
+        z = sum(value * eta**n for n, value in enumerate(b))
+        z += sum((10.216294 + 0.94 * (n - 9)) * eta**n for n in range(10, 60))
+        assert eos.binary_disks(single, eta) == pytest.approx(z * eta * 4 / np.pi, rel=rel)
+
+
 @pytest.mark.parametrize(
     ("function", "system", "eta", "message"),
     [

@@ -45,7 +45,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -395,6 +395,9 @@ class OrderParameter(BaseEstimator):
         As for :class:`Autoencoder`, for all encoders.
     training : dict, optional
         Further options of :class:`Autoencoder`.
+    order : sequence of float, optional
+        Weights of the d standardised descriptors in the "overall order" of which red has the
+        larger; ones by default. Fix it before you look at any dynamics.
     seed : int
         Of encoder and mixture.
 
@@ -434,6 +437,7 @@ class OrderParameter(BaseEstimator):
         tol: float = 1e-3,
         standardize: bool = True,
         training: dict | None = None,
+        order: Sequence[float] | None = None,
         seed: int = 0,
     ) -> None:
         self.encoder = encoder
@@ -442,6 +446,7 @@ class OrderParameter(BaseEstimator):
         self.tol = tol
         self.standardize = standardize
         self.training = training
+        self.order = order
         self.seed = seed
 
     def fit(self, X: np.ndarray, y: object = None) -> OrderParameter:
@@ -477,6 +482,13 @@ class OrderParameter(BaseEstimator):
         if not 1 <= self.bottleneck <= X.shape[1]:
             raise ValueError(f"bottleneck is {self.bottleneck!r}; expected 1 to {X.shape[1]}.")
         x = (X - self.mean_) / self.scale_
+        order = np.ones(X.shape[1]) if self.order is None else np.asarray(self.order, dtype=float)
+        if order.shape != (X.shape[1],) or not np.any(order):
+            raise ValueError(
+                f"order is {self.order!r}; expected {X.shape[1]} weights, one a descriptor, "
+                "not all 0."
+            )
+        overall = x @ order
         self.autoencoder_ = self.projection_ = None
         if self.encoder in ("autoencoder", "untrained"):
             options = dict(self.training or {})
@@ -493,18 +505,18 @@ class OrderParameter(BaseEstimator):
         else:
             shape = (X.shape[1], self.bottleneck)
             self.projection_ = np.random.default_rng(self.seed).normal(size=shape)
-        self._set_coordinates(X, x)
+        self._set_coordinates(X, x, overall)
         z = self.coordinates(X)
         self.mixture_ = self._mixture(2).fit(z)
         self.bic_ = np.array([self._mixture(1).fit(z).bic(z), self.mixture_.bic(z)])
-        self._orient(x, self.mixture_.predict_proba(z))
+        self._orient(overall, self.mixture_.predict_proba(z))
         return self
 
     def _mixture(self, n: int, **changes: object) -> GaussianMixture:
         options = {"n_init": self.n_init, "tol": self.tol, "max_iter": 1000, **changes}
         return GaussianMixture(n, covariance_type="full", random_state=self.seed, **options)
 
-    def _set_coordinates(self, X: np.ndarray, x: np.ndarray) -> None:
+    def _set_coordinates(self, X: np.ndarray, x: np.ndarray, overall: np.ndarray) -> None:
         """Principal axes of the best linear reconstruction of the inputs from the bottleneck."""
         z = self.transform(X)
         self.center_ = z.mean(axis=0)
@@ -512,11 +524,10 @@ class OrderParameter(BaseEstimator):
         axes = np.linalg.svd((z - self.center_) @ restore, full_matrices=False)[2]
         map_ = restore @ axes[: self.bottleneck].T
         # each coordinate grows with the overall bond order
-        along = ((z - self.center_) @ map_).T @ x.sum(axis=1)
+        along = ((z - self.center_) @ map_).T @ overall
         self.map_ = map_ * np.where(along < 0, -1.0, 1.0)
 
-    def _orient(self, x: np.ndarray, membership: np.ndarray) -> None:
-        total = x.sum(axis=1)
+    def _orient(self, total: np.ndarray, membership: np.ndarray) -> None:
         share = membership.mean(axis=0)
         if share.min() < 0.02:
             warnings.warn(
@@ -735,4 +746,4 @@ def _scaling(X: np.ndarray, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def _plain(parameters: dict) -> dict:
     """Parameters as JSON has them, numpy's numbers turned into Python's."""
-    return json.loads(json.dumps(parameters, default=lambda value: value.item()))
+    return json.loads(json.dumps(parameters, default=lambda value: value.tolist()))
