@@ -21,6 +21,7 @@ import math
 import os
 import platform
 import tempfile
+from collections.abc import Sequence
 from importlib import metadata
 from numbers import Real
 from pathlib import Path
@@ -465,12 +466,54 @@ def records_html(
         rows.append("<tr>" + "".join(cells) + "</tr>")
     if not rows:
         rows.append(f'<tr><td colspan="{len(heads)}">Nothing recorded yet.</td></tr>')
-    head = "".join(f'<th scope="col">{h}</th>' for h in heads)
+    return _html_table(heads, rows, caption)
+
+
+def _html_table(heads: Sequence[str], rows: Sequence[str], caption: str) -> str:
+    """A table in a box that scrolls sideways; ``rows`` are ``<tr>`` elements."""
+    head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in heads)
+    caption = html.escape(caption)
     return (
-        f'<div class="gl-scroll" role="region" tabindex="0" aria-label="{esc(caption)}">'
-        f'<table class="gl-table"><caption>{esc(caption)}</caption><thead><tr>{head}</tr></thead>'
+        f'<div class="gl-scroll" role="region" tabindex="0" aria-label="{caption}">'
+        f'<table class="gl-table"><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+class Table:
+    """Any table in the book's style; shows itself in a notebook, reads as text elsewhere.
+
+    Parameters
+    ----------
+    heads : sequence of str
+    rows : sequence of sequences
+        Cells, shown as ``str`` gives them.
+    caption : str
+        Said above the table.
+    """
+
+    def __init__(
+        self, heads: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str
+    ) -> None:
+        self.heads = [str(h) for h in heads]
+        self.rows = [[str(cell) for cell in row] for row in rows]
+        self.caption = caption
+        for k, row in enumerate(self.rows):
+            if len(row) != len(self.heads):
+                raise ValueError(f"row {k} has {len(row)} cells; expected {len(self.heads)}.")
+
+    def _repr_html_(self) -> str:
+        rows = [
+            "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
+            for row in self.rows
+        ]
+        return _html_table(self.heads, rows, self.caption)
+
+    def __repr__(self) -> str:
+        table = [self.heads, *self.rows]
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.heads))]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in table]
+        return "\n".join([self.caption, *lines])
 
 
 class Comparison:

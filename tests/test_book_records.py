@@ -168,3 +168,14 @@ def test_outside_a_clone(monkeypatch, tmp_path):
     monkeypatch.setattr(book, "__file__", str(tmp_path / "site-packages" / "book.py"))
     with pytest.raises(FileNotFoundError, match="is not inside a clone of the book"):
         book.root()
+
+
+def test_a_table_of_anything():
+    table = book.Table(["column", "R"], [("q_3 < 1", 0.5), ("G_B", 0.75)], caption="First two")
+    shown = table._repr_html_()
+    assert "<caption>First two</caption>" in shown
+    assert "<td>q_3 &lt; 1</td><td>0.5</td>" in shown
+    assert shown.count("<tr>") == 3
+    assert repr(table).splitlines() == ["First two", "column   R", "q_3 < 1  0.5", "G_B      0.75"]
+    with pytest.raises(ValueError, match="row 1 has 1 cells; expected 2"):
+        book.Table(["a", "b"], [(1, 2), (3,)], caption="")
