@@ -44,7 +44,6 @@ the species.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -61,7 +60,7 @@ from torch_geometric.nn.models.schnet import GaussianSmearing
 from torch_geometric.utils import add_self_loops
 
 from glasslib.descriptors.graphs import FEATURES
-from glasslib.frames import atomic
+from glasslib.models import files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -549,20 +548,14 @@ class GraphSAGE(BaseEstimator):
 
         Times are left out of the history, so that the same training gives the same file.
         """
-        from safetensors.torch import save
-
-        weights = {k: v.contiguous() for k, v in self._fitted().state_dict().items()}
+        weights = {k: v.numpy() for k, v in self._fitted().state_dict().items()}
         header = {
-            "format": FORMAT,
             "parameters": self.get_params(),
             "in_channels": self.in_channels_,
             "n_graphs": self.n_graphs_,
             "history": [{k: v for k, v in row.items() if k != "seconds"} for row in self.history_],
         }
-        # safetensors writes several entries of metadata in random order, so there is only one.
-        with atomic(path) as temporary:
-            temporary.write_bytes(save(weights, metadata={"glasslib": json.dumps(header)}))
-        return Path(path)
+        return files.write(path, FORMAT, header, weights)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> GraphSAGE:
@@ -573,25 +566,11 @@ class GraphSAGE(BaseEstimator):
         ValueError
             If the file is missing, damaged, or holds something else.
         """
-        from safetensors import SafetensorError, safe_open
-
-        path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"no model at {path}; train one and save it there, or check the path.")
-        try:
-            with safe_open(path, "pt") as file:
-                header = json.loads((file.metadata() or {}).get("glasslib", "{}"))
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a readable safetensors file ({error}).") from error
-        if header.get("format") != FORMAT:
-            raise ValueError(
-                f"{path} holds the format {header.get('format')!r}; expected {FORMAT!r}."
-            )
+        header, weights = files.read(path, FORMAT)
         model = cls(**header["parameters"])
         model.in_channels_ = header["in_channels"]
         model.n_graphs_ = header["n_graphs"]
         model.history_ = header["history"]
         model.network_ = Network(model.in_channels_, model.features, model.hidden, model.layers)
-        model.network_.load_state_dict(weights)
+        model.network_.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
         return model
