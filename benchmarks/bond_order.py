@@ -101,10 +101,9 @@ def with_pyscal(frame: Frame, r_cut: float, *, sann: bool = False) -> np.ndarray
     return np.stack(pyscal3.steinhardt_parameter(atoms, l=ORDERS, averaged=True), axis=1)
 
 
-def with_partycls(frame: Frame, r_cut: float) -> np.ndarray:
-    """The same with partycls alone, after reading its file."""
+def partycls_trajectory(frame: Frame):
+    """The frame as partycls reads it: all of one species."""
     from partycls import Trajectory
-    from partycls.descriptors import LocallyAveragedBondOrientationalDescriptor
 
     p = frame.particles
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +111,14 @@ def with_partycls(frame: Frame, r_cut: float) -> np.ndarray:
         sides = ",".join(repr(float(edge)) for edge in frame.configuration.box[:3])
         rows = "\n".join(f"A {x!r} {y!r} {z!r}" for x, y, z in p.position.astype(float).tolist())
         path.write_text(f"{p.N}\ncolumns:id,pos cell:{sides}\n{rows}\n")
-        trajectory = Trajectory(str(path))
+        return Trajectory(str(path))
+
+
+def with_partycls(frame: Frame, r_cut: float) -> np.ndarray:
+    """The same with partycls alone, after reading its file."""
+    from partycls.descriptors import LocallyAveragedBondOrientationalDescriptor
+
+    trajectory = partycls_trajectory(frame)
     trajectory.compute_nearest_neighbors(method="fixed", cutoffs=[r_cut])
     return LocallyAveragedBondOrientationalDescriptor(trajectory, lmin=1, lmax=8).compute()
 

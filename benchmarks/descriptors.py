@@ -26,13 +26,13 @@ os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1", OPENBLAS_NUM_THREA
 
 import argparse
 import platform
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from bond_order import partycls_trajectory
 from scipy.spatial import cKDTree
 from scipy.special import sph_harm_y
 
@@ -113,16 +113,9 @@ def with_dscribe(frame: Frame) -> np.ndarray:
 
 def with_partycls(frame: Frame) -> np.ndarray:
     """Angular functions, after reading its file."""
-    from partycls import Trajectory
     from partycls.descriptors import RadialBondOrientationalDescriptor
 
-    p = frame.particles
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "frame.xyz"
-        sides = ",".join(repr(float(edge)) for edge in frame.configuration.box[:3])
-        rows = "\n".join(f"A {x!r} {y!r} {z!r}" for x, y, z in p.position.astype(float).tolist())
-        path.write_text(f"{p.N}\ncolumns:id,pos cell:{sides}\n{rows}\n")
-        trajectory = Trajectory(str(path))
+    trajectory = partycls_trajectory(frame)
     descriptor = RadialBondOrientationalDescriptor(
         trajectory, orders=list(ORDERS), distance_grid=ANGULAR[:, 0], delta=float(ANGULAR[0, 1]),
         skin=REACH, exponent=2, verbose=False,

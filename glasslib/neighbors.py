@@ -334,7 +334,7 @@ def modified_voronoi(frame: Frame, *, f_c: float = 0.82, r_cut: float = 2.0) -> 
     if not 0 < f_c <= 1:
         raise ValueError(f"f_c is {f_c}; expected 0 < f_c <= 1, for instance 0.82.")
     near = within(frame, float(r_cut))
-    return _kept(near, _either(near.offsets, near.index, _unobstructed(*near, f_c)))
+    return kept(near, _either(near.offsets, near.index, _unobstructed(*near, f_c)))
 
 
 def mutual(neighbors: Neighbors) -> bool:
@@ -344,7 +344,7 @@ def mutual(neighbors: Neighbors) -> bool:
 
 def dropped(neighbors: Neighbors) -> Neighbors:
     """The neighbour list without its one-sided pairs."""
-    return _kept(neighbors, _is_mutual(neighbors.offsets, neighbors.index))
+    return kept(neighbors, _is_mutual(neighbors.offsets, neighbors.index))
 
 
 def neighbor_list(
@@ -618,7 +618,7 @@ def _either(offsets, index, keep):
     return out
 
 
-def _kept(neighbors: Neighbors, keep: np.ndarray) -> Neighbors:
+def kept(neighbors: Neighbors, keep: np.ndarray) -> Neighbors:
     """The entries where ``keep`` is True."""
     before = np.concatenate([[0], np.cumsum(keep)])
     return Neighbors(
@@ -630,7 +630,7 @@ def _kept(neighbors: Neighbors, keep: np.ndarray) -> Neighbors:
 def _head(neighbors: Neighbors, m: np.ndarray) -> Neighbors:
     """The first ``m`` of each row, without the rows where that is none."""
     place = np.arange(len(neighbors.index)) - np.repeat(neighbors.offsets[:-1], neighbors.counts)
-    short = _kept(neighbors, place < np.repeat(m, neighbors.counts))
+    short = kept(neighbors, place < np.repeat(m, neighbors.counts))
     return short._replace(offsets=np.concatenate([[0], np.cumsum(m[m > 0])]))
 
 

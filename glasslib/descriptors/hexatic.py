@@ -30,7 +30,7 @@ from typing import Literal
 import numpy as np
 
 from glasslib.frames import Frame, subset
-from glasslib.neighbors import Neighbors, neighbor_list
+from glasslib.neighbors import Neighbors, kept, neighbor_list
 
 ORDERS = tuple(range(1, 9))  #: k of the poster
 
@@ -159,11 +159,7 @@ def _alike(
     """Neighbours of the particle's own species."""
     kind = np.asarray(frame.particles.typeid)
     if same_species == "shared":
-        keep = kind[found.source] == kind[found.index]
-        before = np.concatenate([[0], np.cumsum(keep)])
-        return Neighbors(
-            before[found.offsets], found.index[keep], found.vector[keep], found.distance[keep]
-        )
+        return kept(found, kind[found.source] == kind[found.index])
     if same_species != "apart" or isinstance(neighbors, Neighbors):
         raise ValueError(
             f"same_species is {same_species!r} and neighbors {type(neighbors).__name__}; expected "
