@@ -5,6 +5,7 @@ import pytest
 
 from glasslib import frames
 from glasslib.descriptors.averaging import (
+    averaged_energies,
     exponential_average,
     local_density,
     shell_average,
@@ -117,9 +118,32 @@ def test_exponential_average_keeps_constants_and_the_lonely():
     np.testing.assert_allclose(found, [share, 1 - share], rtol=1e-14)
 
 
+def test_averaged_energies_are_the_averages_of_energy_and_composition():
+    frame = liquid()
+    e = np.random.default_rng(2).normal(size=200)
+    A = frame.particles.typeid == 0
+    local = np.column_stack([e, e * A, e * ~A, A])
+    found = averaged_energies(e, frame, radii=(1.3, 1.9), n_max=2)
+    assert found.shape == (200, 4 * (1 + 2 * 2))
+    expected = [shell_average(local, frame, r, n_max=2)[:, 4:] for r in (1.3, 1.9)]
+    np.testing.assert_array_equal(found, np.hstack([local, *expected]))
+    np.testing.assert_allclose(found[:, 0::4], found[:, 1::4] + found[:, 2::4], atol=1e-12)
+    # names of species are no numbers: exchanged, columns change places and the last is 1 - it
+    other = frames.copy(frame)
+    other.particles.typeid = 1 - frame.particles.typeid
+    swapped = averaged_energies(e, other, radii=(1.3, 1.9), n_max=2)
+    np.testing.assert_allclose(swapped[:, 1::4], found[:, 2::4], atol=1e-14)
+    np.testing.assert_allclose(swapped[:, 3::4], 1 - found[:, 3::4], atol=1e-14)
+    assert averaged_energies(np.ones(2000), liquid(2000)).shape == (2000, 64)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda f: averaged_energies(np.ones(3), f), r"expected \(200,\)"),
+        (lambda f: averaged_energies(np.full(200, np.nan), f, radii=[1.0]), "particle 0"),
+        (lambda f: averaged_energies(np.ones(200), f, radii=[]), "radii is empty"),
+        (lambda f: averaged_energies(np.ones(200), f, radii=[4.0]), "wider than twice"),
         (lambda f: sphere_average(np.ones(3), f, 1.0), r"expected \(200,\)"),
         (lambda f: sphere_average(np.full(200, np.nan), f, 1.0), "particle 0"),
         (lambda f: sphere_average(np.ones(200), f, -1.0), "expected a distance"),

@@ -6,7 +6,7 @@ Nothing in this package needs torch until a torch object is asked for (:func:`gr
 ``from glasslib.descriptors.radial_angular import columns``.
 """
 
-from glasslib.descriptors.averaging import exponential_average, shell_average
+from glasslib.descriptors.averaging import averaged_energies, exponential_average, shell_average
 from glasslib.descriptors.bond_order import (
     averaged_bond_order,
     crystalline,
@@ -30,6 +30,7 @@ from glasslib.descriptors.radial_angular import (
 __all__ = [
     "Column",
     "averaged_bond_order",
+    "averaged_energies",
     "averaged_hexatic_order",
     "averaged_radial_angular",
     "bond_lengths",

@@ -9,6 +9,8 @@ alike there; :func:`exponential_average` weighs them by distance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit
 
@@ -144,6 +146,67 @@ def shell_average(values: np.ndarray, frame: Frame, r_c: float, *, n_max: int) -
     if not isinstance(n_max, (int, np.integer)) or n_max < 0:
         raise ValueError(f"n_max is {n_max!r}; expected the last generation, an integer from 0.")
     return _generations(values.reshape(len(values), -1), frame, r_c, int(n_max))
+
+
+def averaged_energies(
+    energy: np.ndarray,
+    frame: Frame,
+    *,
+    radii: Sequence[float] = (1.2, 1.5, 2.3, 3.0, 4.5),
+    n_max: int = 3,
+) -> np.ndarray:
+    r"""Energies and composition of the surroundings: few columns that foretell motion well.
+
+    Of a mixture with species :math:`1, \dots, S`, every particle has :math:`2 S` numbers: its
+    energy :math:`e_i`; :math:`e_i \delta_{s_i, s}` for each species *s*; and
+    :math:`\delta_{s_i, s}` for all species but the last. Each is averaged as by
+    :func:`exponential_average` one to ``n_max`` times, at every radius. What enters is the energy
+    in the inherent structure: that of a thermal snapshot says little. In the spirit of Jung et
+    al., Phys. Rev. Lett. 130, 238202 (2023), who average inherent energies and densities.
+
+    Parameters
+    ----------
+    energy : (N,) float array
+        Potential energy of each particle, ε_AA.
+    frame : gsd.hoomd.Frame
+        The positions that the energies belong to.
+    radii : sequence of float
+        Cut-offs :math:`r_c` of the averages, σ_AA.
+    n_max : int
+        Generations of averages at each radius, from 0.
+
+    Returns
+    -------
+    (N, 2 S (1 + R n_max)) float64 array
+        The 2 S numbers themselves, then radius by radius, generation by generation: 64 columns
+        of a binary mixture at the defaults.
+
+    Raises
+    ------
+    ValueError
+        For energies that do not fit the frame or are not finite, radii that are no positive
+        distances or too large for the box, no radius at all, or a negative ``n_max``.
+
+    Examples
+    --------
+    >>> pair = _frames.build([[0, 0, 0], [1, 0, 0]], 10.0, [0, 1])
+    >>> averaged_energies([-1.0, -3.0], pair, radii=[1.5], n_max=0).tolist()
+    [[-1.0, -1.0, 0.0, 1.0], [-3.0, 0.0, -3.0, 0.0]]
+    """
+    energy = np.asarray(energy, dtype=np.float64)
+    if energy.shape != (frame.particles.N,):
+        raise ValueError(
+            f"energy has shape {energy.shape}; expected ({frame.particles.N},), one a particle."
+        )
+    if not len(radii):
+        raise ValueError("radii is empty; expected at least one cut-off of the averages.")
+    species = np.arange(len(frame.particles.types))
+    is_s = frame.particles.typeid[:, None] == species
+    local = np.column_stack([energy, np.where(is_s, energy[:, None], 0.0), is_s[:, :-1]])
+    width = local.shape[1]
+    return np.hstack(
+        [local, *(shell_average(local, frame, r, n_max=n_max)[:, width:] for r in radii)]
+    )
 
 
 def local_density(frame: Frame, radius: float, *, include: np.ndarray | None = None) -> np.ndarray:
