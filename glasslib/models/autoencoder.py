@@ -31,8 +31,8 @@ Choices made here, where the text of the first paper leaves them open:
   largest variance;
 * **when EM stops**: at scikit-learn's default, ``tol=1e-3`` per particle. In glasses the cloud of
   particles is so near to one Gaussian that the likelihood of two is almost flat: run to
-  convergence, EM ends far from where it started, elsewhere for each snapshot. Look at ``bic_``
-  before speaking of two populations;
+  convergence, EM ends far from where it started, elsewhere for each snapshot. Look at
+  :meth:`OrderParameter.bic`, of converged mixtures, before speaking of two populations;
 * **red** is the component of larger overall bond order, see :class:`OrderParameter`.
 
 The network has some 1500 weights and a snapshot some 2000 rows. For so little the overhead of a
@@ -50,7 +50,7 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import GaussianMixture
 
 from glasslib.models import files
@@ -411,9 +411,6 @@ class OrderParameter(BaseEstimator):
     mixture_ : sklearn.mixture.GaussianMixture
     red_ : int
         Its red component.
-    bic_ : (2,) float64 array
-        Bayesian information criterion of one and of two Gaussians. Lower is better: where the
-        first is, the snapshot gives no evidence of two groups, and P_red cuts a single cloud.
     orientation_gap_ : float
         Red minus white, difference of the mean sum of standardised descriptors in standard
         deviations of that sum. Near 0 the groups do not differ in overall bond order and the
@@ -508,7 +505,6 @@ class OrderParameter(BaseEstimator):
         self._set_coordinates(X, x, overall)
         z = self.coordinates(X)
         self.mixture_ = self._mixture(2).fit(z)
-        self.bic_ = np.array([self._mixture(1).fit(z).bic(z), self.mixture_.bic(z)])
         self._orient(overall, self.mixture_.predict_proba(z))
         return self
 
@@ -580,19 +576,35 @@ class OrderParameter(BaseEstimator):
         """P_red of particles of any snapshot, (N, d) -> (N,) float64 in [0, 1]."""
         return self.mixture_.predict_proba(self.coordinates(X))[:, self.red_]
 
-    def bic(self, X: np.ndarray, *, n: Iterable[int] = range(1, 6), n_init: int = 3) -> np.ndarray:
-        """Bayesian information criterion of mixtures of n Gaussians, in the same coordinates.
+    def converged(self, X: np.ndarray, *, n: int = 2, n_init: int = 5) -> GaussianMixture:
+        """The most likely mixture of n Gaussians, in the same coordinates.
 
-        Unlike the mixture behind P_red these are run to convergence (``tol=1e-6``), so that the
-        numbers can be compared.
+        The mixture behind P_red stops early, see the module's text; this one is run to
+        convergence (``tol=1e-7``) from ``n_init`` random starts. Where its groups are others than
+        those of P_red, or one of them is small, P_red is no membership of a population.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture
+            Fitted to ``coordinates(X)``.
+        """
+        starts = {"init_params": "random_from_data", "n_init": 1 if n == 1 else n_init}
+        with warnings.catch_warnings():  # a start that is still on its way after 1000 steps
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return self._mixture(n, tol=1e-7, **starts).fit(self.coordinates(X))
+
+    def bic(self, X: np.ndarray, *, n: Iterable[int] = (1, 2), n_init: int = 5) -> np.ndarray:
+        """Bayesian information criterion of :meth:`converged` mixtures of n Gaussians.
+
+        Lower is better: where that of one is, the snapshot gives no evidence of two groups, and
+        P_red cuts a single cloud.
 
         Returns
         -------
         (n_n,) float64 array
-            Lower is better.
         """
         z = self.coordinates(X)
-        return np.array([self._mixture(k, tol=1e-6, n_init=n_init).fit(z).bic(z) for k in n])
+        return np.array([self.converged(X, n=k, n_init=n_init).bic(z) for k in n])
 
     # ----------------------------------------------------------------------------- to a file
 
@@ -611,7 +623,6 @@ class OrderParameter(BaseEstimator):
             "scale": self.scale_,
             "center": self.center_,
             "map": self.map_,
-            "bic": self.bic_,
             "mixture.weights": mixture.weights_,
             "mixture.means": mixture.means_,
             "mixture.covariances": mixture.covariances_,
@@ -636,7 +647,7 @@ class OrderParameter(BaseEstimator):
         header, arrays = files.read(path, ORDER_FORMAT)
         model = cls(**header["parameters"])
         model.red_, model.orientation_gap_ = header["red"], header["orientation_gap"]
-        for name in ("mean", "scale", "center", "map", "bic"):
+        for name in ("mean", "scale", "center", "map"):
             setattr(model, f"{name}_", arrays[name])
         model.n_features_in_ = len(model.mean_)
         model.projection_ = arrays.get("projection")
