@@ -40,19 +40,18 @@ from glasslib.engines import edmd
 
 RESULTS = Path(__file__).parent / "results" / "edmd.json"
 REQUIRED = 1.0  #: of the reference's speed
-TILE = 800  #: particles in the configuration that is copied
-#: system, packing fraction, copies along each edge
+#: system, packing fraction, particles in the configuration that is copied, copies along each edge
 CASES = (
-    ("hard-spheres", 0.58, 1), ("hard-spheres", 0.58, 2), ("hard-spheres", 0.58, 3),
-    ("hard-spheres", 0.58, 5), ("hard-spheres", 0.5, 2), ("hard-spheres", 0.4, 2),
-    ("hard-disks", 0.79, 1), ("hard-disks", 0.79, 11),
+    ("hard-spheres", 0.58, 800, 1), ("hard-spheres", 0.58, 250, 2), ("hard-spheres", 0.58, 800, 2),
+    ("hard-spheres", 0.58, 800, 3), ("hard-spheres", 0.58, 800, 5), ("hard-spheres", 0.5, 800, 2),
+    ("hard-spheres", 0.4, 800, 2), ("hard-disks", 0.79, 800, 1), ("hard-disks", 0.79, 800, 11),
 )  # fmt: skip
 
 
-def configuration(name: str, eta: float, copies: int) -> tuple[np.ndarray, ...]:
+def configuration(name: str, eta: float, tile: int, copies: int) -> tuple[np.ndarray, ...]:
     """Positions, diameters and box of a liquid that has moved for a while."""
     system = systems.get(name)
-    frame = edmd.grow(system, n=TILE, eta=eta, seed=1)
+    frame = edmd.grow(system, n=tile, eta=eta, seed=1)
     sim = edmd._simulation(frame, system, kT=1.0, seed=1)
     sim.advance(50.0)
     box = sim.box
@@ -98,9 +97,9 @@ def theirs(path: Path, folder: Path) -> float:
     return int(re.findall(r"Collisions: (\d+)", out)[-1]) / (now.ru_utime - used.ru_utime)
 
 
-def measure(name: str, eta: float, copies: int, options: argparse.Namespace) -> dict:
+def measure(name: str, eta: float, tile: int, copies: int, options: argparse.Namespace) -> dict:
     """Alternating runs of one case."""
-    x, sigma, box = configuration(name, eta, copies)
+    x, sigma, box = configuration(name, eta, tile, copies)
     n, d = x.shape
     probe = edmd.Simulation(x, np.random.default_rng(0).normal(size=x.shape), sigma, None, box)
     probe.advance(0.05)

@@ -174,6 +174,19 @@ def test_conserves_and_never_overlaps(system, eta):
     assert x.shape == (300, d)
 
 
+def test_ten_million_collisions_conserve_energy_and_momentum():
+    sim = fluid(SPHERES, 1000, 0.5)
+    energy, momentum = sim.kinetic_energy(), sim.velocity.sum(axis=0)
+    speed = np.abs(sim.velocity).sum()
+    before, gap = sim.collisions, np.inf
+    while sim.collisions - before < 10_000_000:
+        sim.advance(100.0)
+        gap = min(gap, sim.smallest_gap())
+    assert gap > -1e-12
+    assert sim.kinetic_energy() == pytest.approx(energy, rel=1e-10)
+    np.testing.assert_allclose(sim.velocity.sum(axis=0), momentum, atol=1e-10 * speed)
+
+
 @pytest.mark.parametrize("system", [SPHERES, DISKS])
 def test_time_reversal_leads_back(system):
     sim = fluid(system, 200, system.packing_fractions[0])
@@ -279,7 +292,7 @@ def test_diameters_grow_at_the_given_rate():
 
 
 @pytest.mark.parametrize(
-    ("system", "eta"), [(SPHERES, 0.3), (SPHERES, 0.5), (DISKS, 0.3), (DISKS, 0.6)]
+    ("system", "eta"), [(SPHERES, 0.3), (SPHERES, 0.5), (SPHERES, 0.55), (DISKS, 0.3), (DISKS, 0.6)]
 )
 def test_pressure_follows_the_equation_of_state(system, eta):
     sim = fluid(system, 600, eta, time=5.0)
