@@ -504,6 +504,44 @@ def mean_interval(
     return mean, mean - half, mean + half
 
 
+def mean_difference(
+    first: np.ndarray, second: np.ndarray, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """``second`` minus ``first`` in the mean, with Welch's interval (1947): variances may differ.
+
+    Parameters
+    ----------
+    first, second : float arrays
+        Independent values, any shape; NaN is left out.
+    level : float
+
+    Returns
+    -------
+    difference, low, high : float
+        ``low`` and ``high`` are NaN where a side has fewer than two values.
+
+    Raises
+    ------
+    ValueError
+        Where a side has no value.
+    """
+    from scipy.stats import ttest_ind
+
+    sides = [np.asarray(side, dtype=np.float64).ravel() for side in (first, second)]
+    sides = [side[np.isfinite(side)] for side in sides]
+    if not all(len(side) for side in sides):
+        raise ValueError(
+            f"{len(sides[0])} and {len(sides[1])} finite values; expected at least one a side."
+        )
+    difference = float(sides[1].mean() - sides[0].mean())
+    if min(map(len, sides)) < 2:
+        return difference, float("nan"), float("nan")
+    if all(np.ptp(side) == 0 for side in sides):
+        return difference, difference, difference
+    interval = ttest_ind(sides[1], sides[0], equal_var=False).confidence_interval(level)
+    return difference, float(interval.low), float(interval.high)
+
+
 def split_by_configuration(
     n: int, fractions: Sequence[float] = (0.8, 0.2), *, seed: int = 0
 ) -> tuple[np.ndarray, ...]:

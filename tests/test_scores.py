@@ -171,6 +171,25 @@ def test_mean_interval_of_one_run_is_unknown():
         scores.mean_interval(np.empty((0, 3)))
 
 
+def test_mean_difference_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(1500):
+        _, low, high = scores.mean_difference(rng.normal(1, 3.0, 4), rng.normal(3.0, 1.0, (3, 4)))
+        inside += low < 2.0 < high
+    assert inside / 1500 == pytest.approx(0.95, abs=0.02)
+
+
+def test_mean_difference_is_second_minus_first_without_nan():
+    difference, low, high = scores.mean_difference([1.0, np.nan, 3.0], [5.0, 6.0, 7.0])
+    assert difference == 4.0
+    assert low < 4.0 < high
+    assert np.isnan(scores.mean_difference([1.0], [2.0, 3.0])[1:]).all()
+    assert scores.mean_difference([1.0, 1.0], [2.0, 2.0]) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="0 and 1 finite values; expected at least one a side"):
+        scores.mean_difference([np.nan], [2.0])
+
+
 # ------------------------------------------------------------------------------- against time
 
 

@@ -22,8 +22,7 @@ Choices made here, where the text of the first paper leaves them open:
   plateau, where P_red hardly depends on the seed and is that of ``encoder="pca"`` (Coslovich,
   Jack, Paret, arXiv:2211.01904, find the two alike). The default was chosen for agreement of
   seeds, by somebody who had seen correlations with the dynamics of public Kob–Andersen data; the
-  control ``encoder="pca"`` has no such freedom. To train on:
-  ``Autoencoder(weight_decay=1e-5, learning_rate=3e-3, tol=0, patience=100, epochs=1000)``;
+  control ``encoder="pca"`` has no such freedom. To train on: ``Autoencoder(**TRAINED_ON)``;
 * **coordinates for the mixture**: the bottleneck of a network is defined up to any linear map.
   The likelihood of Gaussians does not care, but the k-means that EM starts from does. The
   bottleneck is therefore first mapped to where distances are those of the restored inputs
@@ -31,8 +30,8 @@ Choices made here, where the text of the first paper leaves them open:
   largest variance;
 * **when EM stops**: at scikit-learn's default, ``tol=1e-3`` per particle. In glasses the cloud of
   particles is so near to one Gaussian that the likelihood of two is almost flat: run to
-  convergence, EM ends far from where it started, elsewhere for each snapshot. Look at
-  :meth:`OrderParameter.bic`, of converged mixtures, before speaking of two populations;
+  convergence, EM ends far from where it started, elsewhere for each snapshot. Compare one and two
+  Gaussians of :meth:`OrderParameter.converged` before speaking of two populations;
 * **red** is the component of larger overall bond order, see :class:`OrderParameter`.
 
 The network has some 1500 weights and a snapshot some 2000 rows. For so little the overhead of a
@@ -59,6 +58,14 @@ FORMAT = "glasslib.Autoencoder/1"
 ORDER_FORMAT = "glasslib.OrderParameter/1"
 ENCODERS = ("autoencoder", "pca", "random", "untrained")
 LEAST = 20  #: rows to learn from
+#: What makes an :class:`Autoencoder` leave the linear solution: the control of the pages.
+TRAINED_ON = {
+    "weight_decay": 1e-5,
+    "learning_rate": 3e-3,
+    "tol": 0.0,
+    "patience": 100,
+    "epochs": 400,
+}
 
 
 class Autoencoder(BaseEstimator):
@@ -581,7 +588,9 @@ class OrderParameter(BaseEstimator):
 
         The mixture behind P_red stops early, see the module's text; this one is run to
         convergence (``tol=1e-7``) from ``n_init`` random starts. Where its groups are others than
-        those of P_red, or one of them is small, P_red is no membership of a population.
+        those of P_red, or one of them is small, P_red is no membership of a population. Where the
+        Bayesian information criterion of ``n=1`` is the lower one, ``mixture.bic(coordinates(X))``,
+        the snapshot gives no evidence of two groups, and P_red cuts a single cloud.
 
         Returns
         -------
@@ -592,19 +601,6 @@ class OrderParameter(BaseEstimator):
         with warnings.catch_warnings():  # a start that is still on its way after 1000 steps
             warnings.simplefilter("ignore", ConvergenceWarning)
             return self._mixture(n, tol=1e-7, **starts).fit(self.coordinates(X))
-
-    def bic(self, X: np.ndarray, *, n: Iterable[int] = (1, 2), n_init: int = 5) -> np.ndarray:
-        """Bayesian information criterion of :meth:`converged` mixtures of n Gaussians.
-
-        Lower is better: where that of one is, the snapshot gives no evidence of two groups, and
-        P_red cuts a single cloud.
-
-        Returns
-        -------
-        (n_n,) float64 array
-        """
-        z = self.coordinates(X)
-        return np.array([self.converged(X, n=k, n_init=n_init).bic(z) for k in n])
 
     # ----------------------------------------------------------------------------- to a file
 
