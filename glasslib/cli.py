@@ -176,13 +176,17 @@ def _data(a: argparse.Namespace) -> int:
     chapter = book.chapter_name(a.chapter)
     print(f"writing {book.data_root() / chapter}; stop it at any time, it resumes", flush=True)
     hours = 0.0
-    for page in running.pages():
-        _, path = running.find_page(page)
-        produces = r"preset == \"paper\"" in path.read_text(encoding="utf-8")  # as JSON has it
-        if page.startswith(f"{chapter}/") and produces:
-            print(f"== {page}", flush=True)
-            run = running.run_page(page, preset="paper", timeout=None, live=True)
-            hours += run.seconds / 3600
+    produces = r"preset == \"paper\""  # as JSON has it
+    own = [
+        page for page in running.pages() if page.startswith(f"{chapter}/")
+        and produces in running.find_page(page)[1].read_text(encoding="utf-8")
+    ]  # fmt: skip
+    if not own:
+        raise ValueError(f"no page of {chapter} makes data.")
+    for page in own:
+        print(f"== {page}", flush=True)
+        run = running.run_page(page, preset="paper", timeout=None, live=True)
+        hours += run.seconds / 3600
     print(f"done in {hours:.2f} h")
     if book.data_root() == book.root() / "data":
         reporting.data_readme()

@@ -272,6 +272,8 @@ def _write(path: Path, content: bytes) -> None:
             temporary.write_bytes(content)
     except OSError as error:
         raise FetchError(f"cannot write {path}: {error.strerror or error}.") from error
+    except frames.FrameError as error:
+        raise FetchError(str(error)) from error
 
 
 def _bytes(n: int) -> str:

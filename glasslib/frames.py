@@ -297,7 +297,9 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
         if np.shape(value) != (n, 3):
             raise FrameError(f"{where}: {name} has shape {np.shape(value)}; expected ({n}, 3).")
         _check_finite(np.asarray(value), name, where)
-    typeid = np.zeros(n, dtype=int) if p.typeid is None else np.asarray(p.typeid)
+    if p.typeid is None:
+        raise FrameError(f"{where}: typeid is None; give each of the {n} particles a type index.")
+    typeid = np.asarray(p.typeid)
     if typeid.shape != (n,):
         raise FrameError(f"{where}: typeid has shape {typeid.shape}; expected ({n},).")
     types = list(p.types or ["A"])
@@ -322,6 +324,19 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
                 f"{where} has particles of type {', '.join(unknown)}; system "
                 f"{system.name!r} knows {', '.join(system.types)}. Rename the types."
             )
+        if p.mass is not None and np.any(np.asarray(p.mass) != 1):
+            raise FrameError(
+                f"{where}: masses are {_list(np.unique(p.mass))}; the systems of this book have "
+                "mass 1 throughout. Set particles.mass to None."
+            )
+        if system.hard and p.diameter is not None and np.any(np.asarray(p.diameter) != 1):
+            own = np.array([system.diameters[types[i]] for i in typeid])
+            if (worst := np.abs(np.asarray(p.diameter) - own).max()) > 1e-4:
+                raise FrameError(
+                    f"{where}: diameters differ by up to {worst:.3g} from those of system "
+                    f"{system.name!r} ({system.diameters}). Rescale the frame, or change the "
+                    "system with system.with_(diameters=...)."
+                )
         small = float(heights(box).min())
         if small < 2 * system.r_cut:
             raise FrameError(
@@ -335,11 +350,13 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
 
 
 def read_all(folder: str | os.PathLike, pattern: str) -> list[Frame]:
-    """Frames of all files in ``folder`` that match ``pattern`` (as ``"run-*.gsd"``), by name.
+    """Frames of all files in ``folder`` that match ``pattern`` (as ``"run-*.gsd"``).
 
-    An empty list where nothing matches, so that a page can show what there is.
+    By name, ``run-2`` before ``run-10``. An empty list where nothing matches, so that a page can
+    show what there is.
     """
-    return [f for path in sorted(Path(folder).glob(pattern)) for f in read(path)]
+    paths = sorted(Path(folder).glob(pattern), key=lambda path: (len(path.name), path.name))
+    return [f for path in paths for f in read(path)]
 
 
 @contextmanager

@@ -51,20 +51,24 @@ def finished(path: str | os.PathLike, n: int) -> float:
     parts = Path(f"{path}.parts")
     if not parts.is_dir():
         return 0
-    done = float(len(list(parts.glob("[0-9]*.gsd"))))
-    for folder in parts.glob("[0-9]*/"):
-        if not (parts / f"{folder.name}.gsd").exists():
-            done += sum(
-                1 / int(piece.stem.split("-of-")[1]) for piece in folder.glob("[0-9]*-of-*")
-            )
+    try:
+        done = float(len(list(parts.glob("[0-9]*.gsd"))))
+        for folder in parts.glob("[0-9]*/"):
+            if not (parts / f"{folder.name}.gsd").exists():
+                done += sum(
+                    1 / int(piece.stem.split("-of-")[1]) for piece in folder.glob("[0-9]*-of-*")
+                )
+    except FileNotFoundError:  # a worker has just put the pieces together
+        return n if path.exists() else 0
     return min(n, done)
 
 
 def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None:
     """Run the jobs that are not finished, the longest first, in ``n_jobs`` processes.
 
-    A killed production resumes where it stood when it is called again. A job that fails
-    stops the others after their configuration under way, and its error is raised.
+    A killed production resumes where it stood when it is called again. What is finished is read,
+    and refused if other settings made it. A job that fails ends the others at once, each resuming
+    from its last draw or window, and its error is raised.
 
     Parameters
     ----------
@@ -77,6 +81,9 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
     from tqdm import tqdm
 
     todo = sorted((j for j in jobs if j.done() < j.cost), key=lambda j: j.done() - j.cost)
+    for j in jobs:
+        if j.done() >= j.cost:
+            j.make()  # reads and compares
     total = sum(j.cost for j in jobs)
     if not todo:
         print(f"All {len(jobs)} runs are finished; nothing to do.")

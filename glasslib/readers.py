@@ -163,8 +163,9 @@ def lammps_dump(path: Path, *, dimensions: int | None = None) -> list[Frame]:
     for (s, where, x, low, cell, image), typeid in zip(made, typeids, strict=True):
         x = _flat(x, where) if dimensions == 2 else x
         _periodic(s["flags"][:dimensions], where)
-        used = {"id", "type", *(a + b for a in "xyz" for b in ("", "s", "u", "su"))}
-        log = _columns_log({c: s[c] for c in s["columns"] if c not in used and c[0] != "i"})
+        used = {"id", "type", *(a + b for a in "xyz" for b in ("", "s", "u", "su")),
+                "ix", "iy", "iz"}  # fmt: skip
+        log = _columns_log({c: s[c] for c in s["columns"] if c not in used})
         if s["time"] is not None:
             log["time"] = np.array([s["time"]])
         velocity = log.pop("velocity", None)
@@ -373,8 +374,10 @@ def _xyz_columns(comment: dict[str, str], where: str) -> dict[str, tuple[int, in
     fields = comment.get("Properties", "species:S:1:pos:R:3").split(":")
     columns, at = {}, 0
     try:
-        for name, _kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
-            columns[_XYZ_NAMES.get(name.lower(), name)] = (at, at + int(width))
+        for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
+            known = _XYZ_NAMES.get(name.lower(), name)
+            if kind.upper() in "RI" or known == "type":  # strings and flags are no numbers
+                columns[known] = (at, at + int(width))
             at += int(width)
     except ValueError:
         raise FrameError(
@@ -394,7 +397,7 @@ def _xyz_frame(
     values = {
         name: _numbers(table[:, a:b], name, where)
         for name, (a, b) in columns.items()
-        if name != "type" and (rumd or name in _XYZ_NAMES.values())
+        if name != "type"
     }
     values = {k: v[:, 0] if v.shape[1] == 1 else v for k, v in values.items()}
     image = None

@@ -16,6 +16,7 @@ import numpy as np
 
 Method = Literal["pearson", "spearman"]
 METHODS: tuple[str, ...] = ("pearson", "spearman")
+FEW = 12  #: groups up to which an interval is a jackknife with Student's t, not a bootstrap
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,23 @@ def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _jackknife(r: np.ndarray, left_out: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of correlations r (...) from those without each of m groups, (m, ...).
+
+    Efron and Stein (1981) on Fisher's z = artanh r, with Student's t of m − 1: resampling three
+    configurations gives intervals that hold the truth 7 times in 10, not 19 in 20.
+    """
+    from scipy.stats import t
+
+    m = len(left_out)
+    if m < 2:
+        return np.full_like(r, np.nan), np.full_like(r, np.nan)
+    z, without = (np.arctanh(np.clip(a, -1 + 1e-12, 1 - 1e-12)) for a in (r, left_out))
+    spread = np.sqrt((m - 1) / m * np.sum((without - without.mean(axis=0)) ** 2, axis=0))
+    half = t.ppf((1 + level) / 2, m - 1) * spread
+    return np.tanh(z - half), np.tanh(z + half)
+
+
 def _bootstrap_pearson(
     x: np.ndarray, y: np.ndarray, group: np.ndarray, n_boot: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -126,19 +144,20 @@ def correlate(
     level: float = 0.95,
     seed: int = 0,
 ) -> Correlation:
-    """Correlation of all samples together, with a bootstrap interval.
+    """Correlation of all samples together, with its interval.
 
     Parameters
     ----------
     x, y : (n,) float arrays
     method : {"pearson", "spearman"}
     groups : (n,) array, optional
-        Configuration of each sample; whole groups are resampled. Without it each sample counts as
-        independent.
+        Configuration of each sample; without it each sample is its own. More than twelve groups
+        are resampled whole (percentiles); up to twelve are left out in turn (jackknife of
+        artanh r, Student's t), and one alone has no interval.
     n_boot : int
-        Resamplings; 0 for none.
+        Resamplings; 0 for no interval.
     level : float
-        Coverage of the percentile interval.
+        Coverage of the interval.
     seed : int
 
     Returns
@@ -155,8 +174,14 @@ def correlate(
     x, y, group = _samples(x, y, groups, method)
     rng = np.random.default_rng(seed)
     m = int(group.max()) + 1
+    r = _coefficient(x, y, method)
     if n_boot == 0:
         low = high = float("nan")
+    elif m <= FEW:
+        without = [
+            _coefficient(x[k], y[k], method) for k in (group != g for g in range(m)) if k.any()
+        ]
+        low, high = (float(v) for v in _jackknife(np.array(r), np.array(without), level))
     elif method == "pearson":
         low, high = _interval(_bootstrap_pearson(x, y, group, n_boot, rng), level)
     else:
@@ -167,24 +192,7 @@ def correlate(
             rows = np.concatenate([members[g] for g in rng.integers(m, size=m)])
             values.append(_coefficient(x[rows], y[rows], method))
         low, high = _interval(np.array(values), level)
-    return Correlation(_coefficient(x, y, method), low, high, len(x), m, method, level)
-
-
-def per_group(
-    x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, method: Method = "pearson"
-) -> np.ndarray:
-    """Correlation in each configuration by itself.
-
-    Returns
-    -------
-    (n_groups,) float64 array
-        In the sorted order of the groups; NaN for a group of fewer than 3 samples or without
-        variation.
-    """
-    x, y, group = _samples(x, y, groups, method)
-    order = np.argsort(group, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(group))[:-1])
-    return np.array([_coefficient(x[m], y[m], method) if len(m) > 2 else np.nan for m in members])
+    return Correlation(r, low, high, len(x), m, method, level)
 
 
 def _demeaned(values: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -223,57 +231,6 @@ def within_groups(
     dy[np.abs(dy) < 1e-12 * np.abs(y).max()] = 0.0
     found = correlate(dx, dy, groups=group, n_boot=n_boot, level=level, seed=seed)
     return Correlation(found.r, found.low, found.high, len(x), found.n_groups, method, level)
-
-
-def between_groups(
-    x: np.ndarray,
-    y: np.ndarray,
-    groups: np.ndarray,
-    *,
-    method: Method = "pearson",
-    n_boot: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Correlation:
-    """Correlation of the means of the configurations: the part :func:`within_groups` leaves out."""
-    x, y, group = _samples(x, y, groups, method)
-    count = np.bincount(group)
-    means = [np.bincount(group, v) / count for v in (x, y)]
-    return correlate(*means, method=method, n_boot=n_boot, level=level, seed=seed)
-
-
-def partial_correlation(
-    x: np.ndarray,
-    y: np.ndarray,
-    controls: np.ndarray,
-    *,
-    groups: np.ndarray | None = None,
-    n_boot: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Correlation:
-    """Pearson correlation of what a linear fit on ``controls`` leaves of x and of y.
-
-    Parameters
-    ----------
-    x, y : (n,) float arrays
-    controls : (n,) or (n, m) float array
-        Cluster size or temperature, say; a constant is always included.
-    groups, n_boot, level, seed
-        As for :func:`correlate`. The fit is made once, not for each resampling.
-    """
-    x, y, group = _samples(x, y, groups, "pearson")
-    controls = np.asarray(controls, dtype=np.float64).reshape(len(controls), -1)
-    if len(controls) != len(x) or not np.all(np.isfinite(controls)):
-        raise ValueError(
-            f"controls have shape {controls.shape}; expected ({len(x)}, m) finite numbers."
-        )
-    design = np.column_stack([np.ones(len(x)), controls - controls.mean(axis=0)])
-    left = [v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, y)]
-    for residual, v in zip(left, (x, y), strict=True):
-        if np.abs(residual).max() <= 1e-10 * np.abs(v).max():
-            residual[:] = 0.0
-    return correlate(*left, groups=group, n_boot=n_boot, level=level, seed=seed)
 
 
 def _table(
@@ -344,12 +301,17 @@ def correlate_times(
     terms = np.column_stack([np.ones_like(x), x, x * x, y, y * y, x[:, None] * y])
     sums = np.zeros((m, terms.shape[1]))
     np.add.at(sums, group, terms)
-    drawn = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=n_boot)
+    if few := m <= FEW:  # leave each out in turn
+        drawn = 1 - np.eye(m)
+    else:
+        drawn = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=n_boot)
     totals = drawn.astype(np.float64) @ sums
     n, sx, sxx = totals[:, :3].T[:, :, None]
     sy, syy, sxy = np.split(totals[:, 3:], [k, 2 * k], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         found = (sxy - sx * sy / n) / np.sqrt((sxx - sx**2 / n) * (syy - sy**2 / n))
+    if few:
+        return r, *_jackknife(r, found, level)
     limits = [
         _interval(found[:, j], level) if np.isfinite(r[j]) else (np.nan,) * 2 for j in range(k)
     ]

@@ -105,10 +105,12 @@ def liquid(
         temperature go on with :func:`equilibrate`, and look at two-time correlations.
     """
     driver = engines.choose(system, engine)
-    base.check_temperature(kT)
+    _check_temperature(system, kT)
     if system.hard:
         from glasslib.engines import edmd
 
+        if density is not None:
+            system.box_length(n, density=density)  # says that eta is what to give
         grown = edmd.grow(system, n=n, eta=eta, seed=seed)
         return equilibrate(grown, system, kT=kT, duration=duration, engine=engine)
     if eta is not None:
@@ -121,6 +123,15 @@ def liquid(
     if melt_kT > kT:
         hot = _last(driver.run(hot, system, kT=(melt_kT, kT), duration=duration))
     return equilibrate(hot, system, kT=kT, duration=duration, engine=engine)
+
+
+def _check_temperature(system: System, kT: float) -> None:
+    base.check_temperature(kT)
+    if system.hard and kT != 1:
+        raise ValueError(
+            f"kT is {kT}, but {system.name!r} is hard: temperature only sets the unit of time, "
+            "and is 1."
+        )
 
 
 def equilibrate(
@@ -180,7 +191,10 @@ def equilibrated(
         system's ``wavenumber``.
     """
     driver = engines.choose(system, engine)
+    _check_temperature(system, kT)
     times = base.check_times(sample_times)
+    if system.dt:  # the steps that will be sampled
+        times = base.check_times(np.rint(times / system.dt) * system.dt)
     if n_windows < 1 or n_thermo < 1:
         raise ValueError(f"n_windows is {n_windows}, n_thermo {n_thermo}; expected at least 1.")
     if system.hard and eta is None:
@@ -545,7 +559,7 @@ def isoconfigurational(
     n_replicas : int
         Velocity draws per configuration.
     sample_times : sequence of float
-        Ascending, τ.
+        Ascending, τ; soft systems take the nearest time steps, and ``times`` says which.
     path : path, optional
         GSD file to write, one frame a configuration, resumable as :func:`cool`; what is lost
         when a run is killed is the draws under way.
@@ -590,6 +604,7 @@ def isoconfigurational(
         raise ValueError(f"n_replicas is {n_replicas}; expected at least 1.")
     if seed < 0:
         raise ValueError(f"seed is {seed}; expected an integer from 0.")
+    seed = int(seed)
     unknown = sorted(set(labels) - set(LABELS))
     if unknown:
         raise ValueError(f"unknown labels {', '.join(unknown)}; known: {', '.join(LABELS)}.")
@@ -607,10 +622,11 @@ def isoconfigurational(
         base.check_temperature(kT)
         times = base.check_times(times)
     else:
-        base.check_run(
+        *_, steps, dt = base.check_run(
             configurations[0], system, kT=kT, sample_times=times, dt=None, ensemble=ensemble,
             duration=times[np.isfinite(times)].max(initial=system.dt),
         )  # fmt: skip
+        times = steps * dt  # those that are sampled
     protocol = {
         "protocol": "isoconfigurational", "system": system.name, "dt": system.dt,
         "ensemble": ensemble, "seed": int(seed), "n_replicas": int(n_replicas),
@@ -875,7 +891,7 @@ def _check_same_run(frame: Frame, expected: dict, where: str) -> None:
             have = frame.particles.position
         if have is None and name != "protocol":
             continue
-        if isinstance(want, str):
+        if isinstance(want, (str, int)):  # bool, too
             same = have == want
         else:
             same = np.shape(have) == np.shape(want) and np.allclose(have, want, rtol=1e-5)

@@ -68,6 +68,12 @@ def radial_distribution(
             )
         x = frame.particles.position
         a, b = (x, x) if pair is None else (x[_select(frame, t)] for t in pair)
+        least = 1 if mode == "exact" else 2
+        if min(len(a), len(b)) < least:
+            raise ValueError(
+                f"{len(a)} and {len(b)} particles of {' and '.join(pair or ('any', 'any'))}; "
+                f"expected at least {least} of each."
+            )
         # frame by frame: freud's own accumulation takes particle numbers from the last one
         rdf.compute((freud_box(frame), a), query_points=None if mode == "finite_size" else b)
         total += rdf.rdf

@@ -7,9 +7,9 @@ and nothing else; a page asks for one by name::
     >>> systems.get("bihani-2d").density
     1.2
 
-Reduced units throughout: lengths in the diameter of the large species
-(:math:`\\sigma_{AA}`), energies in :math:`\\varepsilon_{AA}`, masses in *m*, so time is in
-:math:`\\sigma_{AA}\\sqrt{m/\\varepsilon_{AA}}` (soft) or :math:`\\sigma_A\\sqrt{m/k_BT}` (hard).
+Reduced units throughout: lengths in the diameter of species A (:math:`\\sigma_{AA}`; the large
+one, save in the Wahnström mixture), energies in :math:`\\varepsilon_{AA}`, masses in *m*, so time
+is in :math:`\\sigma_{AA}\\sqrt{m/\\varepsilon_{AA}}` (soft) or :math:`\\sigma_A\\sqrt{m/k_BT}` (hard).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class System:
         Key in ``references.bib``.
     dimensions : {2, 3}
     types : tuple of str
-        Species names; the first is the large or majority-reference species A.
+        Species names; the first, A, sets the units.
     composition : tuple of float
         Number fractions, same order, summing to 1.
     n : int
@@ -186,6 +186,10 @@ class System:
         """
         n = self.n if n is None else n
         counts = self.counts(n)
+        if self.hard and density is not None:
+            raise ValueError(f"density is {density}, but {self.name!r} is hard; give eta instead.")
+        if not self.hard and eta is not None:
+            raise ValueError(f"eta is {eta}, but {self.name!r} is soft; give density instead.")
         if self.hard:
             eta = self.packing_fractions[0] if eta is None else eta
             if not 0 < eta < 1:

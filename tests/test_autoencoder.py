@@ -170,6 +170,11 @@ def test_autoencoder_file_round_trip(tmp_path):
     assert again.save(tmp_path / "b.safetensors").read_bytes() == path.read_bytes()
 
 
+def test_too_many_rows_held_out():
+    with pytest.raises(ValueError, match="leaves 0 of 20 rows to learn from"):
+        Autoencoder(validation_fraction=0.99).fit(gas(20))
+
+
 def test_trained_on_leaves_the_linear_solution():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(400, 2))

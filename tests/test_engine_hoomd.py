@@ -91,16 +91,6 @@ def test_smallest_box(both):
     np.testing.assert_allclose(a["potential_energy"], b["potential_energy"], rtol=1e-9)
 
 
-def test_far_outside_the_box(both):
-    """Positions beyond the box are wrapped, and count as images."""
-    system = SYSTEMS["bihani-2d"]
-    frame = start("bihani-2d")
-    frame.particles.position[0, 0] += 2 * frame.configuration.box[0]
-    run = both[0].run(frame, system, kT=0.5, duration=0.003, sample_times=[0.0, 0.003])
-    for f in run:
-        assert np.abs(frames.unwrapped(f) - frames.unwrapped(frame)).max() < 0.1
-
-
 def test_pushing_apart_keeps_images(both):
     system = SYSTEMS["bihani-2d"]
     frame = start("bihani-2d")

@@ -250,6 +250,25 @@ def test_images_count_every_crossing(engine, liquids, d):
 # ---------------------------------------------------------------------------------- minimising
 
 
+def test_far_outside_the_box(engine):
+    """Positions beyond the box are wrapped, and count as images."""
+    system = SYSTEMS["bihani-2d"]
+    frame = start("bihani-2d")
+    frame.particles.position[0, 0] += 2 * frame.configuration.box[0]
+    run = engine.run(frame, system, kT=0.5, duration=0.003, sample_times=[0.0, 0.003])
+    for f in (*run, engine.evaluate(frame, system)):
+        assert np.abs(frames.unwrapped(f) - frames.unwrapped(frame)).max() < 0.1
+    found = engine.minimize(frame, system, force_tolerance=1e-2)
+    assert np.abs(frames.unwrapped(found) - frames.unwrapped(frame)).max() < 1
+
+
+def test_masses_are_refused_not_ignored(engine):
+    frame = start("bihani-2d")
+    frame.particles.mass = np.full(frame.particles.N, 4.0)
+    with pytest.raises(frames.FrameError, match=r"masses are \[4\]"):
+        engine.evaluate(frame, SYSTEMS["bihani-2d"])
+
+
 @pytest.mark.parametrize("name", ["bihani-2d", "mixed-2d", "kob-andersen", "wahnstrom", "mixed-3d"])
 def test_minimum_has_no_force(engine, name):
     system = SYSTEMS[name]

@@ -213,8 +213,8 @@ def test_lammps_dump_images_steps_and_other_columns(tmp_path):
     path.write_text(
         "ITEM: UNITS\nlj\nITEM: TIME\n1.5\nITEM: TIMESTEP\n300\nITEM: NUMBER OF ATOMS\n2\n"
         "ITEM: BOX BOUNDS pp pp pp\n0 10\n0 10\n0 10\n"
-        "ITEM: ATOMS id type x y z ix iy iz fx fy fz c_pe q\n"
-        "2 2 9 9 9 0 -1 0 1 2 3 -4 0.5\n1 1 1 2 3 1 0 2 0 0 0 -5 0.25\n"
+        "ITEM: ATOMS id type x y z ix iy iz fx fy fz c_pe q i_cage\n"
+        "2 2 9 9 9 0 -1 0 1 2 3 -4 0.5 7\n1 1 1 2 3 1 0 2 0 0 0 -5 0.25 8\n"
     )
     (f,) = frames.read(path)
     assert f.configuration.step == 300
@@ -224,6 +224,8 @@ def test_lammps_dump_images_steps_and_other_columns(tmp_path):
     np.testing.assert_array_equal(f.log["particles/force"], [[0, 0, 0], [1, 2, 3]])
     np.testing.assert_array_equal(f.log["particles/energy"], [-5, -4])
     np.testing.assert_array_equal(f.log["particles/q"], [0.25, 0.5])
+    np.testing.assert_array_equal(f.log["particles/i_cage"], [8, 7])
+    assert set(f.log) == {"time", *(f"particles/{k}" for k in ("force", "energy", "q", "i_cage"))}
     zipped = tmp_path / "a.dump.gz"
     zipped.write_bytes(gzip.compress(path.read_bytes()))
     same(f, frames.read(zipped)[0])
@@ -247,9 +249,9 @@ def test_dimensions_of_a_dump(tmp_path):
 def test_extended_xyz(tmp_path):
     path = tmp_path / "a.xyz"
     path.write_text(
-        '2\nLattice="10 0 0 2 10 0 0 0 10" Properties=species:S:1:pos:R:3:forces:R:3:id:I:1 '
-        'Time=2.5 pbc="T T T"\n'
-        "Ni 1 2 3 0.1 0.2 0.3 7\nP 11 2 3 0 0 0 8\n"
+        '2\nLattice="10 0 0 2 10 0 0 0 10" Properties=species:S:1:pos:R:3:tag:S:1:forces:R:3:'
+        'id:I:1:propensity:R:1 Time=2.5 pbc="T T T"\n'
+        "Ni 1 2 3 x 0.1 0.2 0.3 7 0.25\nP 11 2 3 y 0 0 0 8 0.5\n"
         '2\nLattice="10 0 0 2 10 0 0 0 10" Properties=species:S:1:pos:R:3:velo:R:3 Origin="1 0 0"\n'
         "P 1 2 3 4 5 6\nNi 1 2 3.5 0 0 0\n\n"
     )
@@ -264,6 +266,8 @@ def test_extended_xyz(tmp_path):
     np.testing.assert_allclose(frames.unwrapped(b)[0], [-6, -3, -2])
     np.testing.assert_array_equal(b.particles.velocity[0], [4, 5, 6])
     np.testing.assert_array_equal(a.log["particles/force"][0], [0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(a.log["particles/propensity"], [0.25, 0.5])
+    assert "particles/tag" not in a.log
     assert a.log["time"] == 2.5
 
 

@@ -15,7 +15,8 @@ def write(path, n, fail=False):
     for k in range(n):
         part = path.with_name(path.name + ".parts") / f"{k:04d}.gsd"
         part.parent.mkdir(exist_ok=True)
-        part.write_text("made")
+        if not part.exists():
+            part.write_text("made")
 
 
 def test_counts_parts_and_finished_files(tmp_path):
@@ -40,6 +41,32 @@ def test_runs_what_is_not_finished(tmp_path, capsys):
     assert (tmp_path / "0.gsd.parts" / "0000.gsd").stat().st_mtime_ns == before
     production.produce(jobs)
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_pieces_that_vanish_while_they_are_counted(tmp_path, monkeypatch):
+    path = tmp_path / "run.gsd"
+    write(path, 1)
+    glob = type(path).glob
+
+    def finishing(self, pattern):  # as a worker does that is done at this very moment
+        if self.name == "run.gsd.parts":
+            path.write_text("whole")
+            raise FileNotFoundError(self)
+        return glob(self, pattern)
+
+    monkeypatch.setattr(type(path), "glob", finishing)
+    assert production.finished(path, 4) == 4
+
+
+def test_what_is_finished_must_be_what_is_asked_for(tmp_path):
+    disks = replace(systems.get("hard-disks"), n=60)
+    options = {"folder": tmp_path, "n_times": 4}
+    made = production.ensemble_job(disks, 0.5, 0, window=0.2, seed=3, **options)
+    production.produce([made], n_jobs=1, poll=0.1)
+    production.produce([made])
+    for other in ({"window": 0.5, "seed": 3}, {"window": 0.2, "seed": 4}):
+        with pytest.raises(frames.FrameError, match="move it away to make it anew"):
+            production.produce([production.ensemble_job(disks, 0.5, 0, **other, **options)])
 
 
 def test_failure_is_raised(tmp_path):

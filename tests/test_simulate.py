@@ -308,6 +308,34 @@ def spheres():
     return simulate.equilibrated(SPHERES, seed=3, **EQUIL)
 
 
+def test_hard_particles_have_no_temperature_and_no_number_density():
+    for bad in ({"kT": 2.0}, {"density": 0.5}):
+        with pytest.raises(ValueError, match="is hard"):
+            simulate.liquid(SPHERES, n=60, duration=1, **bad)
+    with pytest.raises(ValueError, match="temperature only sets the unit of time"):
+        simulate.equilibrated(SPHERES, kT=0.5, **EQUIL)
+
+
+def test_diameters_that_are_not_the_systems_are_refused(spheres):
+    own, shrunk = frames.copy(spheres), frames.copy(spheres)
+    sigma = np.array([SPHERES.diameters[SPHERES.types[t]] for t in spheres.particles.typeid])
+    own.particles.diameter, shrunk.particles.diameter = sigma, 0.5 * sigma
+    assert simulate.equilibrate(own, SPHERES, kT=1.0, duration=0.1) is not None
+    with pytest.raises(frames.FrameError, match="diameters differ by up to 0.5"):
+        simulate.equilibrate(shrunk, SPHERES, kT=1.0, duration=0.1)
+
+
+def test_times_between_steps_are_stored_as_sampled(liquid):
+    options = {"kT": 1.0, "n_replicas": 1, "engine": "lammps"}
+    asked, taken = [0.004, 0.02], [0.003, 0.021]  # dt = 0.003
+    (made,) = simulate.isoconfigurational(liquid, SYSTEM, sample_times=asked, **options)
+    (same_,) = simulate.isoconfigurational(liquid, SYSTEM, sample_times=taken, **options)
+    np.testing.assert_allclose(made.log["times"], taken)
+    np.testing.assert_array_equal(
+        made.log["particles/propensity"], same_.log["particles/propensity"]
+    )
+
+
 def test_equilibration_keeps_its_evidence(spheres):
     log = spheres.log
     np.testing.assert_array_equal(log["equilibration/ages"], [0, 1, 2])

@@ -66,6 +66,10 @@ def test_errors_say_what_to_do():
         structure.radial_distribution(frame, r_max=11)
     with pytest.raises(ValueError, match="no species 'C'; the frame has A, B"):
         structure.radial_distribution(frame, ("A", "C"))
+    frame.particles.typeid[:] = 0
+    frame.particles.typeid[0] = 1
+    with pytest.raises(ValueError, match="1 and 1 particles of B and B; expected at least 2"):
+        structure.radial_distribution(frame, ("B", "B"))
     with pytest.raises(ValueError, match="no frames"):
         structure.radial_distribution([])
 

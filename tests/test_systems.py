@@ -107,6 +107,16 @@ def test_published_numbers():
     assert systems.get("kob-andersen-force-shifted").counts() == (3277, 819)
 
 
+def test_box_of_hard_and_soft_systems():
+    disks, mixture = systems.get("hard-disks"), systems.get("kob-andersen")
+    assert mixture.box_length(1000, density=1.0) == pytest.approx(10.0)
+    assert disks.box_length(eta=0.4) == pytest.approx(np.sqrt(2) * disks.box_length(eta=0.8))
+    with pytest.raises(ValueError, match="is hard; give eta instead"):
+        disks.box_length(density=1.0)
+    with pytest.raises(ValueError, match="is soft; give density instead"):
+        mixture.box_length(eta=0.5)
+
+
 def test_with_changes_a_copy():
     s = systems.get("kob-andersen")
     assert s.with_(density=1.1).density == 1.1

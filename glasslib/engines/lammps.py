@@ -86,6 +86,7 @@ class Lammps:
             ``kT`` (kinetic), ``potential_energy`` and ``kinetic_energy`` (per particle) and
             ``pressure``.
         """
+        frame = frames.wrapped(frames.check(frame, system=system))
         start, stop, steps, samples, dt = base.check_run(
             frame, system, kT=kT, duration=duration, sample_times=sample_times, dt=dt,
             ensemble=ensemble,
@@ -142,7 +143,7 @@ class Lammps:
             Without velocities; ``log`` as :meth:`evaluate` plus ``max_force``.
         """
         base.check_force_tolerance(force_tolerance)
-        frames.check(frame, system=system)
+        frame = frames.wrapped(frames.check(frame, system=system))
 
         def at_fixed_box(start: Frame) -> Frame:
             with self._instance(start, system, velocity=None) as lmp:
@@ -171,7 +172,7 @@ class Lammps:
             energies, ε_AA; ``particles/force`` (N, 3), ε_AA/σ_AA; ``potential_energy`` (1,) per
             particle; ``pressure`` (1,) of the virial alone (no kinetic part); ``max_force`` (1,).
         """
-        frames.check(frame, system=system)
+        frame = frames.wrapped(frames.check(frame, system=system))
         with self._instance(frame, system, velocity=None) as lmp:
             return self._evaluated(lmp, frame, system)
 

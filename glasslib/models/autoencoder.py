@@ -219,6 +219,11 @@ class Autoencoder(BaseEstimator):
         rows = rng.permutation((X - self.mean_) / self.scale_)
         n_out = round(self.validation_fraction * len(rows))
         held_out, train = rows[:n_out], rows[n_out:]
+        if len(train) < LEAST // 2:
+            raise ValueError(
+                f"validation_fraction is {self.validation_fraction}, which leaves {len(train)} of "
+                f"{len(rows)} rows to learn from; expected at least {LEAST // 2}."
+            )
         adam = _Adam(theta, gradient, self.learning_rate, self.weight_decay)
         lowest, mark, waited, seconds, best = np.inf, np.inf, 0, 0.0, None
         for epoch in range(self.epochs + 1):
