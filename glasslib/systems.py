@@ -9,7 +9,8 @@ and nothing else; a page asks for one by name::
 
 Reduced units throughout: lengths in the diameter of species A (:math:`\\sigma_{AA}`; the large
 one, save in the Wahnström mixture), energies in :math:`\\varepsilon_{AA}`, masses in *m*, so time
-is in :math:`\\sigma_{AA}\\sqrt{m/\\varepsilon_{AA}}` (soft) or :math:`\\sigma_A\\sqrt{m/k_BT}` (hard).
+is in :math:`\\sigma_{AA}\\sqrt{m/\\varepsilon_{AA}}` (soft) or
+:math:`\\sigma_A\\sqrt{m/k_BT}` (hard).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from glasslib import scores
+from glasslib import frames, scores
 
 
 def pooled_only(seed=0, groups=40, per=25):
@@ -288,3 +288,56 @@ def test_shuffles_before_averaging_have_the_wider_band():
 def test_bad_tables_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(*rising(30, 2))
+
+
+# --------------------------------------------------------------------------------- moved fields
+
+
+def smooth(frame, seed, waves=6):
+    """A periodic field of a few long waves."""
+    rng = np.random.default_rng(seed)
+    edge = frame.configuration.box[0]
+    k = rng.integers(-2, 3, size=(waves, 3)) * (np.arange(3) < frames.dimensions(frame))
+    phase = 2 * np.pi / edge * frame.particles.position @ k.T + rng.uniform(0, 2 * np.pi, waves)
+    return np.cos(phase) @ rng.normal(size=waves)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_moved_fields_correlate_by_smoothness_alone(d):
+    """Two unrelated smooth fields lie inside the null of moved ones, outside that of shuffled."""
+    rng, inside, shuffled = np.random.default_rng(d), 0, 0
+    for k in range(40):
+        r = rng.uniform(-5, 5, size=(400, 3)) * (np.arange(3) < d)
+        frame = frames.build(r, 10.0, np.zeros(400, dtype=int), dimensions=d)
+        a, b = smooth(frame, 2 * k), smooth(frame, 2 * k + 1)
+        found = scores.correlate(a, b, method="spearman", n_boot=0).r
+        _, low, high = scores.null_shift(a, b[:, None], frame, n_shift=100, seed=k)
+        inside += low[0] <= found <= high[0]
+        _, low, high = scores.null_shuffle(a, b[:, None], n_shuffle=100, seed=k)
+        shuffled += low[0] <= found <= high[0]
+    assert inside >= 33
+    assert shuffled < 30
+
+
+def test_a_field_moved_by_nothing_is_itself(monkeypatch):
+    rng = np.random.default_rng(0)
+    frame = frames.build(rng.uniform(-5, 5, size=(300, 3)), 10.0, np.zeros(300, dtype=int))
+    x, mine = smooth(frame, 1), np.arange(300) < 200
+
+    class Still:
+        def uniform(self, size):
+            return np.zeros(size)
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Still())
+    labels = np.column_stack([x, -x])
+    mean, low, high = scores.null_shift(x, labels, frame, include=mine, n_shift=3)
+    np.testing.assert_allclose([mean, low, high], [[1, -1]] * 3)
+
+
+def test_bad_moves_are_refused():
+    frame = frames.build(np.zeros((5, 3)) + np.arange(5)[:, None], 10.0, np.zeros(5, dtype=int))
+    with pytest.raises(ValueError, match="a row for each of the 5 particles"):
+        scores.null_shift(np.arange(4.0), np.zeros((4, 1)), frame)
+    frame.configuration.box = [10, 10, 10, 0.1, 0, 0]
+    with pytest.raises(ValueError, match="is tilted; expected an orthogonal one"):
+        scores.null_shift(np.arange(5.0), np.arange(5.0)[:, None], frame)
