@@ -668,7 +668,7 @@ def bond_breaking(
 # ------------------------------------------------------------------------- noise ceilings
 
 
-def noise_ceiling(mean: np.ndarray, variance: np.ndarray, n_replicas: int) -> float:
+def noise_ceiling(mean: np.ndarray, variance: np.ndarray, n_replicas: int) -> float | np.ndarray:
     r"""Highest Pearson correlation any predictor can have with a replica average.
 
     With :math:`v_i` the variance over replicas of particle *i* and :math:`D_i` its mean over
@@ -678,30 +678,30 @@ def noise_ceiling(mean: np.ndarray, variance: np.ndarray, n_replicas: int) -> fl
 
     Parameters
     ----------
-    mean : (N,) array
-        Averages over replicas, of one species at one time.
-    variance : (N,) array
+    mean : (N,) or (N, n_times) array
+        Averages over replicas, of one species, at one time or several.
+    variance : array of the same shape
         Unbiased variances over replicas.
     n_replicas : int
         M, at least 2.
 
     Returns
     -------
-    float
+    float or (n_times,) float64 array
         In [0, 1]; 0 where the noise exceeds the signal.
     """
     mean, variance = np.asarray(mean, dtype=float), np.asarray(variance, dtype=float)
-    if mean.shape != variance.shape or mean.ndim != 1 or len(mean) < 3:
+    if mean.shape != variance.shape or mean.ndim not in (1, 2) or len(mean) < 3:
         raise ValueError(
             f"mean and variance have shapes {mean.shape} and {variance.shape}; expected equal "
-            "(N,) with N at least 3."
+            "(N,) or (N, n_times) with N at least 3."
         )
     if n_replicas < 2:
         raise ValueError(f"n_replicas is {n_replicas}; a ceiling needs at least 2.")
-    spread = mean.var(ddof=1)
-    if spread == 0:
-        return 0.0
-    return float(np.sqrt(max(0.0, 1.0 - np.mean(variance) / n_replicas / spread)))
+    signal, noise = mean.var(axis=0, ddof=1), variance.mean(axis=0) / n_replicas
+    share = np.divide(noise, signal, out=np.ones_like(signal), where=signal > 0)
+    ceiling = np.sqrt(np.maximum(0.0, 1.0 - share))
+    return float(ceiling) if mean.ndim == 1 else ceiling
 
 
 def split_half_ceiling(

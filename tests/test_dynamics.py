@@ -52,6 +52,10 @@ def test_pure_noise_has_no_ceiling():
     runs = rng.normal(size=(8, 100_000))
     assert dynamics.noise_ceiling(runs.mean(axis=0), runs.var(axis=0, ddof=1), 8) < 0.15
     assert dynamics.noise_ceiling(np.ones(10), np.ones(10), 8) == 0.0
+    times = np.stack([runs, 2 * runs, np.ones_like(runs)], axis=2)
+    found = dynamics.noise_ceiling(times.mean(axis=0), times.var(axis=0, ddof=1), 8)
+    one = dynamics.noise_ceiling(runs.mean(axis=0), runs.var(axis=0, ddof=1), 8)
+    np.testing.assert_allclose(found, [one, one, 0.0], atol=1e-6)
 
 
 @pytest.mark.parametrize("replicas", [7, 32])
