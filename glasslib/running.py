@@ -473,7 +473,7 @@ def code_digest() -> str:
 
 
 def run_key(page: str, path: Path, values: Mapping[str, Any]) -> str:
-    """What a run's outcome depends on: code, glasslib, data, lock and parameters.
+    """What a run's outcome depends on: code, glasslib, data, lock, engines and parameters.
 
     Parameters
     ----------
@@ -487,10 +487,13 @@ def run_key(page: str, path: Path, values: Mapping[str, Any]) -> str:
     str
         64 hexadecimal digits.
     """
+    from . import engines
+
     parts = [
         source_digest(path),
         code_digest(),
         data_digest(data_folders(page, path)),
+        json.dumps(engines.available(), sort_keys=True),
         json.dumps(dict(values), sort_keys=True, default=str),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
