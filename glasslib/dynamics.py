@@ -7,6 +7,7 @@ Positions are unwrapped arrays, (N, d) with d = 2 or 3, of the species that the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.sparse import coo_array
 from glasslib import frames as _frames
 from glasslib import structure
 from glasslib.frames import Frame
-from glasslib.neighbors import Neighbors
+from glasslib.neighbors import Neighbors, within
 
 
 class RelaxationTime(NamedTuple):
@@ -402,20 +403,74 @@ def crossing(t: np.ndarray, f: np.ndarray, level: float) -> float:
 
     Parameters
     ----------
-    t, f : (n,) arrays
-        Ascending positive times, and the function there.
+    t : (n,) array
+        Ascending positive times.
+    f : (n,) or (n_curves, n) array
+        The function there; of several curves, such as one a velocity draw, the mean is taken.
 
     Returns
     -------
     float
         Linear in f against ln t between samples; NaN where f does not cross.
+
+    Raises
+    ------
+    ValueError
+        For a function that is not sampled at these times.
     """
+    t, f = np.asarray(t, dtype=float), np.asarray(f, dtype=float)
+    if t.ndim != 1 or f.ndim not in (1, 2) or f.shape[-1] != len(t):
+        raise ValueError(
+            f"t and f have shapes {t.shape} and {f.shape}; expected (n,) and (n,) or (n_curves, n)."
+        )
+    f = f.mean(axis=0) if f.ndim == 2 else f
     below = np.flatnonzero(f < level)
     if len(below) == 0 or below[0] == 0:
         return float("nan")
     i = below[0]
     part = (f[i - 1] - level) / (f[i - 1] - f[i])
     return float(t[i - 1] * (t[i] / t[i - 1]) ** part)
+
+
+def decay_time(
+    configurations: Frame | Sequence[Frame], level: float = 1 / np.e, *, curve: str = "self_isf_A"
+) -> float:
+    """Where the mean scattering function of isoconfigurational runs falls through ``level``.
+
+    Parameters
+    ----------
+    configurations : frame or sequence of frames
+        From :func:`glasslib.simulate.isoconfigurational`, sampled at the same times.
+    level : float
+        1/e, or 0.27 for the times of GlassBench.
+    curve : str
+        Entry of the log, one row a velocity draw; the mean is over draws, then configurations.
+
+    Returns
+    -------
+    float
+        τ; the last sample time where the function does not fall so far within the runs, so that
+        it can serve as a unit. :func:`crossing` says NaN there.
+    """
+    if isinstance(configurations, Frame):
+        configurations = [configurations]
+    times = configurations[0].log["times"]
+    found = crossing(times, np.array([f.log[curve].mean(axis=0) for f in configurations]), level)
+    return float(times[-1]) if np.isnan(found) else found
+
+
+def nearest(times: np.ndarray, t: float) -> int:
+    """Index of the sample time nearest to ``t`` on a logarithmic scale.
+
+    Raises
+    ------
+    ValueError
+        For times that are not positive, such as a NaN of :func:`crossing`.
+    """
+    times = np.asarray(times, dtype=float)
+    if not (t > 0 and times.ndim == 1 and len(times) and np.all(times > 0)):
+        raise ValueError(f"t is {t} and times are {times}; expected positive times.")
+    return int(np.argmin(np.abs(np.log(times / t))))
 
 
 def diffusion(
@@ -551,22 +606,12 @@ def bonds(
     ValueError
         For a pair of species without a distance, or one beyond half the box.
     """
-    import freud
-
-    table = _pair_table(frame, r, sigma)
-    half = float(_frames.heights(frame.configuration.box).min()) / 2
-    if table.max() >= half:
-        raise ValueError(
-            f"bonds reach {table.max():.4g}; expected less than half the narrowest width of the "
-            f"box, {half:.4g}."
-        )
-    x = np.asarray(frame.particles.position, dtype=np.float32)
-    query = freud.locality.AABBQuery(structure.freud_box(frame), x)
-    found = query.query(x, {"r_max": float(table.max()), "exclude_ii": True}).toNeighborList()
-    i, j = found.query_point_indices.astype(np.int64), found.point_indices.astype(np.int64)
-    kind = np.asarray(frame.particles.typeid)
-    keep = (i < j) & (found.distances < table[kind[i], kind[j]])
-    pairs = np.stack([i[keep], j[keep]], axis=1)
+    table, types = _pair_table(frame, r, sigma), list(frame.particles.types)
+    near = within(
+        frame, {(a, b): table[i, j] for i, a in enumerate(types) for j, b in enumerate(types)}
+    )
+    i, j = near.source, near.index
+    pairs = np.stack([i, j], axis=1)[i < j].astype(np.int64)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
@@ -702,6 +747,42 @@ def noise_ceiling(mean: np.ndarray, variance: np.ndarray, n_replicas: int) -> fl
     share = np.divide(noise, signal, out=np.ones_like(signal), where=signal > 0)
     ceiling = np.sqrt(np.maximum(0.0, 1.0 - share))
     return float(ceiling) if mean.ndim == 1 else ceiling
+
+
+def ceiling(
+    frame: Frame, include: np.ndarray | None = None, *, label: str = "propensity"
+) -> np.ndarray:
+    """:func:`noise_ceiling` of an isoconfigurational ensemble, at all its times.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        From :func:`glasslib.simulate.isoconfigurational`.
+    include : (N,) bool array, optional
+        Particles that are predicted, such as those of one species; all by default.
+    label : str
+        Which label, ``"propensity"`` or ``"cage_relative_propensity"``.
+
+    Returns
+    -------
+    (n_times,) float64 array
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the frame holds no such label, no variance of it, or no count of its draws.
+    """
+    needed = [f"particles/{label}", f"particles/{label}_variance"]
+    missing = [name for name in needed if name not in frame.log]
+    draws = [len(v) for k, v in frame.log.items() if k.startswith("msd_")]
+    if missing or not draws:
+        raise ValueError(
+            f"the frame has no {' or '.join(missing or ['msd_A, … of its draws'])}; expected one "
+            "of simulate.isoconfigurational. For other data call noise_ceiling."
+        )
+    keep = slice(None) if include is None else np.asarray(include)
+    return noise_ceiling(*(frame.log[name][keep] for name in needed), draws[0])
 
 
 def split_half_ceiling(

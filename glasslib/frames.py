@@ -349,14 +349,25 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
 # --------------------------------------------------------------------------------- read and write
 
 
-def read_all(folder: str | os.PathLike, pattern: str) -> list[Frame]:
-    """Frames of all files in ``folder`` that match ``pattern`` (as ``"run-*.gsd"``).
+def read_all(folder: str | os.PathLike, pattern: str) -> dict[str, Frame]:
+    """The frames of all files in ``folder`` that match ``pattern`` (as ``"run-*.gsd"``), by name.
 
-    By name, ``run-2`` before ``run-10``. An empty list where nothing matches, so that a page can
-    show what there is.
+    Names are those of the files without their ending, ``run-2`` before ``run-10``; the dict is
+    empty where nothing matches, so that a page can show what there is. By its name a liquid finds
+    the ensemble that started from it, whichever of either is missing.
+
+    Raises
+    ------
+    FrameError
+        For a file of several frames.
     """
-    paths = sorted(Path(folder).glob(pattern), key=lambda path: (len(path.name), path.name))
-    return [f for path in paths for f in read(path)]
+    found = {}
+    for path in sorted(Path(folder).glob(pattern), key=lambda path: (len(path.name), path.name)):
+        several = read(path)
+        if len(several) != 1:
+            raise FrameError(f"{path} holds {len(several)} frames; expected one. Call read.")
+        found[path.stem] = several[0]
+    return found
 
 
 @contextmanager

@@ -151,39 +151,63 @@ def check_results() -> None:
 
 
 def results_markdown() -> str:
-    """The paper-against-ours table as GitHub shows it.
+    """The paper-against-ours tables as GitHub shows them: verdicts counted, then all by chapter.
 
-    Rows without a paper's number and with verdict "new here" are counted below the table.
+    Rows without a paper's number and with verdict "new here" are counted and not listed.
 
     Returns
     -------
     str
     """
-    rows, new = [], 0
-    for r in book.results():
-        if r["verdict"] == "new here" and r.get("paper") is None:
-            new += 1
-            continue
-        unit = f" {r['unit']}" if r.get("unit") else ""
-        paper = "–" if r.get("paper") is None else f"{book.number(r['paper'])}{unit}"
-        cells = [
-            r["chapter"].split("-")[0],
-            r["exhibit"],
-            r["quantity"],
-            paper,
-            f"{book.number(r['here'])}{unit}",
-            book.interval(r),
-            r["verdict"],
-        ]
-        rows.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
-    head = [
-        "| Ch. | Exhibit | Quantity | Paper | Here | Interval | Verdict |",
-        "|---|---|---|---|---|---|---|",
+    chapters: dict[str, list[dict[str, Any]]] = {}
+    for record in book.results():
+        chapters.setdefault(record["chapter"], []).append(record)
+    if not chapters:
+        return "No paper's number has been compared yet."
+    counted = [
+        "| Chapter | " + " | ".join(book.VERDICTS) + " |",
+        "|---" + "|---:" * len(book.VERDICTS) + "|",
     ]
-    lines = [*head, *rows] if rows else ["No paper's number has been compared yet."]
-    if new:
-        lines += ["", f"{new} more numbers have no counterpart in the papers; the book lists them."]
-    return "\n".join(lines)
+    listed = []
+    for chapter, records in chapters.items():
+        title = _title(chapter)
+        counts = [sum(r["verdict"] == v for r in records) for v in book.VERDICTS]
+        counted.append(f"| {title} | " + " | ".join(str(n) if n else "–" for n in counts) + " |")
+        rows = [
+            _row(r) for r in records if r["verdict"] != "new here" or r.get("paper") is not None
+        ]
+        if rows:
+            listed += [
+                f"<details><summary>{title}: number by number</summary>", "",
+                "| Exhibit | Quantity | Paper | Here | Interval | Verdict |",
+                "|---|---|---|---|---|---|",
+                *rows, "", "</details>", "",
+            ]  # fmt: skip
+    return "\n".join([*counted, "", *listed]).rstrip()
+
+
+def _row(r: dict[str, Any]) -> str:
+    unit = f" {r['unit']}" if r.get("unit") else ""
+    cells = [
+        r["exhibit"],
+        r["quantity"],
+        "–" if r.get("paper") is None else f"{book.number(r['paper'])}{unit}",
+        f"{book.number(r['here'])}{unit}",
+        book.interval(r),
+        r["verdict"],
+    ]
+    return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+
+def _title(chapter: str) -> str:
+    """The caption that ``_toc.yml`` has for a chapter's pages, such as "1 · Graph embeddings …"."""
+    import yaml
+
+    toc = yaml.safe_load((book.root() / "_toc.yml").read_text(encoding="utf-8"))
+    for part in toc.get("parts", []):
+        if any(f"notebooks/{chapter}/" in page.get("file", "") for page in part["chapters"]):
+            return part["caption"]
+    return chapter
 
 
 def readme(*, check: bool = False) -> bool:

@@ -198,6 +198,32 @@ def correlate(
     return Correlation(r, low, high, len(x), m, method, level)
 
 
+def standardised(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Each group to mean 0 and variance 1, so that an average over both species makes sense.
+
+    Parameters
+    ----------
+    values : (n,) float array
+    groups : (n,) array
+        Which group each value belongs to, such as ``frame.particles.typeid``.
+
+    Returns
+    -------
+    (n,) float64 array
+        0 throughout a group whose values are all equal.
+    """
+    values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    if values.ndim != 1 or values.shape != groups.shape:
+        raise ValueError(
+            f"values and groups have shapes {values.shape} and {groups.shape}; expected (n,) both."
+        )
+    _, group = np.unique(groups, return_inverse=True)
+    left = _demeaned(values, group)
+    left[np.abs(left) < 1e-12 * np.abs(values).max(initial=0.0)] = 0.0
+    spread = np.sqrt(np.bincount(group, left**2) / np.bincount(group))
+    return left / np.where(spread > 0, spread, 1.0)[group]
+
+
 def _demeaned(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     count = np.bincount(group)
     return values - (np.bincount(group, values) / count)[group]
@@ -390,9 +416,7 @@ def null_shuffle(
             )
         if method == "spearman":
             shuffled = _ranks(shuffled)
-    found = _against_columns(shuffled, labels)
-    low, high = np.array([_interval(c, level) for c in found.T]).T
-    return found.mean(axis=0), low, high
+    return _band(shuffled, labels, level)
 
 
 def null_shift(
@@ -456,9 +480,14 @@ def null_shift(
         from_ = np.mod(r + rng.uniform(size=d) * box[:d], box[:d])
         from_[from_ >= box[:d]] = 0.0
         moved[:, k] = x[tree.query(from_)[1]]
-    if method == "spearman":
-        moved = _ranks(moved)
-    found = _against_columns(moved, labels)
+    return _band(_ranks(moved) if method == "spearman" else moved, labels, level)
+
+
+def _band(
+    x: np.ndarray, labels: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and interval over the columns of x of their correlation with each column of labels."""
+    found = _against_columns(x, labels)
     low, high = np.array([_interval(c, level) for c in found.T]).T
     return found.mean(axis=0), low, high
 

@@ -14,6 +14,7 @@ from glasslib.models.autoencoder import (
     TRAINED_ON,
     Autoencoder,
     OrderParameter,
+    by_species,
     explained_variance_curve,
 )
 
@@ -307,6 +308,32 @@ def test_order_parameter_file_round_trip(encoder, tmp_path):
     assert again.orientation_gap_ == order.orientation_gap_
     assert again.get_params() == order.get_params()
     assert again.save(tmp_path / "b.safetensors").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_a_stored_model_knows_its_snapshot(standardize, tmp_path):
+    X, _ = two_groups(300)
+    order = OrderParameter(encoder="pca", standardize=standardize).fit(X)
+    again = OrderParameter.load(order.save(tmp_path / "order.safetensors"))
+    assert again.fitted_to(X)
+    assert again.fitted_to(X[::-1] * (1 + 1e-9))  # another order of summation, other rounding
+    assert not again.fitted_to(X[1:])
+    assert not again.fitted_to(X + 1e-3)
+    assert not again.fitted_to(X * (1 + 1e-3))
+    assert not again.fitted_to(X[:, 1:])
+
+
+def test_each_species_by_its_own_model():
+    X, _ = two_groups(200)
+    kind = np.arange(200) % 2
+    models = {k: OrderParameter(encoder="pca", seed=k).fit(X[kind == k]) for k in (0, 1)}
+    P = by_species(models, X, kind)
+    for k in (0, 1):
+        np.testing.assert_array_equal(P[kind == k], models[k].predict_proba(X[kind == k]))
+    with pytest.raises(ValueError, match="no model for type id 1"):
+        by_species({0: models[0]}, X, kind)
+    with pytest.raises(ValueError, match=r"\(199,\)"):
+        by_species(models, X, kind[1:])
 
 
 def test_files_of_something_else_are_refused(tmp_path):

@@ -60,7 +60,9 @@ def test_results_change_only_when_they_mean_something_else(clone, monkeypatch):
     assert reporting.save_results([run_of(clone, 9.0, unit="s")]) == [path]
 
     assert reporting.readme()
-    assert "| 1 | Fig 1 | a\\|b | 1 s | 9 s | – | reproduces |" in (clone / "README.md").read_text()
+    text = (clone / "README.md").read_text()
+    assert "| 1-test | 1 | – | – | – | – |" in text
+    assert "| Fig 1 | a\\|b | 1 s | 9 s | – | reproduces |" in text
     assert (clone / "README.md").read_text().endswith("after\n")
     assert not reporting.readme()
     (clone / "README.md").write_text(f"{reporting.BEGIN}\nold\n{reporting.END}\n")

@@ -47,6 +47,52 @@ def test_ceiling_against_split_halves():
     assert ceiling == pytest.approx(np.sqrt(reliability), abs=0.01)
 
 
+def test_ceiling_of_an_ensemble_counts_its_draws():
+    rng = np.random.default_rng(0)
+    runs = rng.gamma(2, size=(300, 1)) + rng.normal(size=(16, 300, 2))
+    D, v = runs.mean(axis=0), runs.var(axis=0, ddof=1)
+    frame = frames.build(rng.uniform(size=(300, 3)) * 8, 8.0, np.arange(300) % 2)
+    with pytest.raises(ValueError, match="no particles/propensity or particles/propensity_var"):
+        dynamics.ceiling(frame)
+    frame.log = {"particles/propensity": D, "particles/propensity_variance": v}
+    with pytest.raises(ValueError, match="simulate.isoconfigurational"):
+        dynamics.ceiling(frame)
+    frame.log["msd_A"] = np.zeros((16, 2))
+    mine = frame.particles.typeid == 1
+    np.testing.assert_array_equal(
+        dynamics.ceiling(frame, mine), dynamics.noise_ceiling(D[mine], v[mine], 16)
+    )
+    np.testing.assert_array_equal(dynamics.ceiling(frame), dynamics.noise_ceiling(D, v, 16))
+
+
+def test_decay_time_is_that_of_the_mean_curve():
+    t = np.geomspace(0.1, 100, 30)
+    made = []
+    for tau in (5.0, 20.0):
+        frame = frames.build(np.zeros((1, 3)), 5.0, [0])
+        frame.log = {"times": t, "self_isf_A": np.exp(-np.outer([1 / tau, 1.2 / tau], t))}
+        made.append(frame)
+    curves = np.concatenate([f.log["self_isf_A"] for f in made])
+    for level in (1 / np.e, 0.27):
+        found = dynamics.decay_time(made, level)
+        assert found == dynamics.crossing(t, curves.mean(axis=0), level)
+        assert found == pytest.approx(dynamics.crossing(t, curves, level), rel=1e-12)
+        assert np.interp(found, t, curves.mean(axis=0)) == pytest.approx(level, abs=0.01)
+    assert dynamics.decay_time(made[0]) == pytest.approx(5 / 1.1, rel=0.03)
+    assert dynamics.decay_time(made, 1e-9) == t[-1]
+    assert np.isnan(dynamics.crossing(t, curves, 1e-9))
+    with pytest.raises(ValueError, match=r"\(30,\) and \(4, 29\)"):
+        dynamics.crossing(t, curves[:, 1:], 0.3)
+
+
+def test_nearest_is_by_ratio():
+    times = [1.0, 10.0, 100.0]
+    assert [dynamics.nearest(times, t) for t in (0.01, 3.1, 3.2, 31, 32, 1e9)] == [0, 0, 1, 1, 2, 2]
+    for bad in (np.nan, 0.0, -1.0):
+        with pytest.raises(ValueError, match="positive times"):
+            dynamics.nearest(times, bad)
+
+
 def test_pure_noise_has_no_ceiling():
     rng = np.random.default_rng(1)
     runs = rng.normal(size=(8, 100_000))
@@ -435,7 +481,7 @@ def test_bonds_scaled_by_species():
     found = dynamics.bond_breaking(pairs, final[0], frame.configuration.box, out)
     np.testing.assert_allclose(found, slow)
     refuses(lambda: dynamics.bonds(frame, {("A", "A"): 1.0}), "no entry for A-B")
-    refuses(lambda: dynamics.bonds(frame, 3.1), "3.1", "half the narrowest width")
+    refuses(lambda: dynamics.bonds(frame, 3.1), "3.1", "wider than twice")
     refuses(lambda: dynamics.bonds(frame, -1.0), "positive")
 
 

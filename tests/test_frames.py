@@ -736,3 +736,17 @@ def test_unknown_suffix_lists_the_known(tmp_path):
     path.write_text("x")
     with pytest.raises(FrameError, match=r"\.foo.*\.gsd.*\.xyz"):
         frames.read(path)
+
+
+def test_files_of_a_folder_by_name_and_number(tmp_path):
+    for n in (10, 2, 1):
+        frame = frames.build([[n / 10, 0, 0]], 5.0, [0])
+        frames.write(tmp_path / f"run-{n}.gsd", frame)
+    frames.write(tmp_path / "other.gsd", frame)
+    found = frames.read_all(tmp_path, "run-*.gsd")
+    assert list(found) == ["run-1", "run-2", "run-10"]
+    assert found["run-10"].particles.position[0, 0] == pytest.approx(1.0)
+    assert frames.read_all(tmp_path, "none-*") == {}
+    frames.write(tmp_path / "run-3.gsd", [frame, frame])
+    with pytest.raises(FrameError, match="run-3.gsd holds 2 frames"):
+        frames.read_all(tmp_path, "run-*.gsd")

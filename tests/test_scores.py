@@ -341,3 +341,19 @@ def test_bad_moves_are_refused():
     frame.configuration.box = [10, 10, 10, 0.1, 0, 0]
     with pytest.raises(ValueError, match="is tilted; expected an orthogonal one"):
         scores.null_shift(np.arange(5.0), np.arange(5.0)[:, None], frame)
+
+
+# -------------------------------------------------------------------------------- by species
+
+
+def test_standardised_within_each_group():
+    rng = np.random.default_rng(0)
+    group = np.array(["small", "large"])[rng.integers(2, size=200)]
+    x = rng.normal(size=200) * np.where(group == "small", 3, 1) + 10 * (group == "small")
+    z = scores.standardised(x, group)
+    for g in ("small", "large"):
+        np.testing.assert_allclose(z[group == g], stats.zscore(x[group == g]), atol=1e-12)
+    constant = np.where(group == "small", 0.1, x)
+    assert not scores.standardised(constant, group)[group == "small"].any()
+    with pytest.raises(ValueError, match=r"\(200,\) and \(199,\)"):
+        scores.standardised(x, group[1:])

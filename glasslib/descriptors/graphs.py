@@ -17,7 +17,7 @@ import numpy as np
 
 from glasslib import frames
 from glasslib.frames import Frame
-from glasslib.neighbors import cutoff_matrix
+from glasslib.neighbors import within
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -57,23 +57,9 @@ def bonds(frame: Frame, cutoffs: Mapping[tuple[str, str], float] | float) -> np.
     >>> bonds(row, 1.2).tolist()
     [[0, 1], [1, 0]]
     """
-    import freud
-
-    frames.check(frame)
-    matrix = cutoff_matrix(frame, cutoffs)
-    typeid = np.asarray(frame.particles.typeid, dtype=np.int64)
-    points = np.asarray(frame.particles.position, dtype=np.float32)
-    query = freud.locality.AABBQuery(freud.box.Box.from_box(frame.configuration.box), points)
-    found = query.query(
-        points, {"mode": "ball", "r_max": float(matrix.max()), "exclude_ii": True}
-    ).toNeighborList()
-    i, j = found.query_point_indices.astype(np.int64), found.point_indices.astype(np.int64)
-    # One direction decides for both: float32 rounding must not leave a bond one-sided.
-    kept = (i < j) & (found.distances < matrix[typeid[i], typeid[j]])
-    i, j = i[kept], j[kept]
-    source, target = np.concatenate([i, j]), np.concatenate([j, i])
-    order = np.lexsort((target, source))
-    return np.stack([source[order], target[order]])
+    near = within(frame, cutoffs)
+    order = np.lexsort((near.index, near.source))
+    return np.stack([near.source[order], near.index[order]]).astype(np.int64)
 
 
 def bond_lengths(frame: Frame, edge_index: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -588,6 +588,22 @@ class OrderParameter(BaseEstimator):
         """P_red of particles of any snapshot, (N, d) -> (N,) float64 in [0, 1]."""
         return self.mixture_.predict_proba(self.coordinates(X))[:, self.red_]
 
+    def fitted_to(self, X: np.ndarray) -> bool:
+        """Whether the model was trained on these descriptors, by their means and spreads.
+
+        To one part in 10⁶: what another machine computes from the same frame passes, another
+        frame, or another set of neighbours, does not. For models that come from files.
+        """
+        self._check_fitted()
+        X = np.asarray(X, dtype=float)
+        if X.ndim != 2 or X.shape[1] != self.n_features_in_:
+            return False
+        mean, scale = _scaling(_rows(X), self.standardize)
+        return bool(
+            np.allclose(mean, self.mean_, rtol=0, atol=1e-6 * np.max(self.scale_))
+            and np.allclose(scale, self.scale_, rtol=1e-6)
+        )
+
     def converged(self, X: np.ndarray, *, n: int = 2, n_init: int = 5) -> GaussianMixture:
         """The most likely mixture of n Gaussians, in the same coordinates.
 
@@ -661,6 +677,44 @@ class OrderParameter(BaseEstimator):
         for name in ("weights", "means", "covariances", "precisions_cholesky"):
             setattr(model.mixture_, f"{name}_", arrays[f"mixture.{name}"])
         return model
+
+
+def by_species(
+    models: Mapping[int, OrderParameter], X: np.ndarray, typeid: np.ndarray
+) -> np.ndarray:
+    """P_red of all particles of a mixture, each species by its own model.
+
+    Parameters
+    ----------
+    models : mapping of int to OrderParameter
+        One for each type id that occurs.
+    X : (N, d) float array
+        Descriptors of all particles.
+    typeid : (N,) int array
+        ``frame.particles.typeid``.
+
+    Returns
+    -------
+    (N,) float64 array
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        For a species without a model, or a table of another length.
+    """
+    X, typeid = np.asarray(X), np.asarray(typeid)
+    if X.ndim != 2 or typeid.shape != (len(X),):
+        raise ValueError(
+            f"X and typeid have shapes {X.shape} and {typeid.shape}; expected (N, d) and (N,)."
+        )
+    without = sorted(set(np.unique(typeid).tolist()) - set(models))
+    if without:
+        raise ValueError(f"no model for type id {without[0]}; expected one for each species.")
+    P = np.empty(len(X))
+    for kind in np.unique(typeid):
+        P[typeid == kind] = models[int(kind)].predict_proba(X[typeid == kind])
+    return P
 
 
 # ------------------------------------------------------------------------------------- network
