@@ -429,6 +429,10 @@ def write(path: str | os.PathLike, frames: Frame | Iterable[Frame]) -> Path:
     return Path(path)
 
 
+#: GSD gives an (n, 1) array back as (n,); an entry of this name says which are meant as columns
+COLUMN = "column/"
+
+
 def _like_the_first(frames: list[Frame], path: str | os.PathLike) -> Iterator[Frame]:
     """The frames, such that reading gives them back.
 
@@ -455,6 +459,14 @@ def _like_the_first(frames: list[Frame], path: str | os.PathLike) -> Iterator[Fr
             ):
                 frame = copy(frame)
                 setattr(frame.particles, name, np.zeros((frame.particles.N, 3), kind))
+        narrow = {f"{COLUMN}{key}": np.shape(value)[1:] == (1,) for key, value in frame.log.items()}
+        if k == 0:
+            marked = [key for key, is_narrow in narrow.items() if is_narrow]
+        elif set(marked) != {key for key, is_narrow in narrow.items() if is_narrow}:
+            marked = list(narrow)
+        if marked:
+            marks = {key: np.array([int(narrow[key])]) for key in marked}
+            frame = copy(frame, log={**frame.log, **marks})
         yield frame
 
 
@@ -550,6 +562,10 @@ def _read_gsd(path: Path) -> list[Frame]:
             "format. Make or fetch it again."
         ) from error
     for frame in frames:
+        for mark in [key for key in frame.log if key.startswith(COLUMN)]:
+            key = mark.removeprefix(COLUMN)
+            if frame.log.pop(mark)[0] and key in frame.log:
+                frame.log[key] = frame.log[key].reshape(-1, 1)
         if frame.configuration.dimensions == 2:  # files of HOOMD 2 give flat boxes a depth
             frame.configuration.box = np.array(frame.configuration.box)
             frame.configuration.box[2] = 0

@@ -750,3 +750,27 @@ def test_files_of_a_folder_by_name_and_number(tmp_path):
     frames.write(tmp_path / "run-3.gsd", [frame, frame])
     with pytest.raises(FrameError, match="run-3.gsd holds 2 frames"):
         frames.read_all(tmp_path, "run-*.gsd")
+
+
+def test_one_column_stays_a_column(tmp_path):
+    """One time of one draw: GSD itself would give (n, 1) back as (n,)."""
+
+    def one(log):
+        frame = frames.build(np.random.default_rng(0).uniform(size=(5, 3)) * 4, 5.0, [0] * 5)
+        frame.log = log
+        return frame
+
+    column, row = np.arange(5.0)[:, None], np.arange(5.0)
+    logs = [
+        {"particles/propensity": column, "times": np.array([1.0]), "msd_A": np.array([[2.0]])},
+        {"particles/propensity": row + 1, "times": np.array([1.0]), "msd_A": np.array([[3.0]])},
+        {"particles/propensity": column, "times": np.array([[1.0]]), "msd_A": np.array([4.0])},
+        {"particles/propensity": column + 2, "times": np.array([1.0]), "msd_A": np.array([[2.0]])},
+    ]
+    for chosen in (logs, logs[1:], logs[:1], logs[1:2]):
+        back = frames.read(frames.write(tmp_path / "a.gsd", [one(log) for log in chosen]))
+        for frame, log in zip(back, chosen, strict=True):
+            assert set(frame.log) == set(log)
+            for key, value in log.items():
+                assert frame.log[key].shape == value.shape, key
+                np.testing.assert_array_equal(frame.log[key], value)
