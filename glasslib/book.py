@@ -20,7 +20,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Sequence
 from importlib import metadata
 from numbers import Real
@@ -343,7 +342,7 @@ def write_json(path: str | os.PathLike[str], content: object) -> None:
 
     Raises
     ------
-    OSError
+    FrameError
         If the folder cannot be written.
     """
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -352,17 +351,10 @@ def write_json(path: str | os.PathLike[str], content: object) -> None:
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` (UTF-8) under a temporary name in the same folder, then rename it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    from .frames import atomic
+
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def results() -> list[dict[str, Any]]:

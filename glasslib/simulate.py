@@ -633,7 +633,10 @@ def isoconfigurational(
     }  # fmt: skip
     if bond_cutoffs is not None:
         protocol["bond_cutoffs"] = [float(a) for a in bond_cutoffs]
-    protocol["cage_relative"] = bool(cage_relative)
+    protocol |= {
+        "cage_relative": bool(cage_relative), "inherent": bool(inherent),
+        "labels": ", ".join(label for label in LABELS if label in labels),
+    }  # fmt: skip
     asked = {} if engine == "auto" else {"engine": engine}
 
     # entries of every configuration: a GSD file lends those of its first frame to the others

@@ -555,3 +555,8 @@ def test_disks_store_cage_relative_displacements(tmp_path):
         lambda: simulate.isoconfigurational(start, disks, path=path, cage_relative=True, **run),
         "cage_relative",
     )
+    refuses(
+        lambda: simulate.isoconfigurational(start, disks, path=path, labels=["propensity"], **run),
+        "labels = propensity, propensity_variance, squared_displacement",
+        "this run has propensity",
+    )
