@@ -451,11 +451,31 @@ def decay_time(
     float
         τ; the last sample time where the function does not fall so far within the runs, so that
         it can serve as a unit. :func:`crossing` says NaN there.
+
+    Raises
+    ------
+    ValueError
+        For configurations sampled at different times, none at all, or a function that is below
+        the level at the first time already.
     """
     if isinstance(configurations, Frame):
         configurations = [configurations]
-    times = configurations[0].log["times"]
-    found = crossing(times, np.array([f.log[curve].mean(axis=0) for f in configurations]), level)
+    if len(configurations) == 0:
+        raise ValueError("no configurations; expected at least one.")
+    times = np.asarray(configurations[0].log["times"])
+    for c, f in enumerate(configurations):
+        if np.shape(f.log["times"]) != times.shape or not np.allclose(f.log["times"], times):
+            raise ValueError(
+                f"configuration {c} is sampled at other times than the first; take the decay time "
+                "of each."
+            )
+    mean = np.mean([f.log[curve].mean(axis=0) for f in configurations], axis=0)
+    if mean[0] < level:
+        raise ValueError(
+            f"{curve} is {mean[0]:.3g} at the first time, {times[0]:.3g}, already below "
+            f"{level:.3g}; sample earlier."
+        )
+    found = crossing(times, mean, level)
     return float(times[-1]) if np.isnan(found) else found
 
 
@@ -468,8 +488,8 @@ def nearest(times: np.ndarray, t: float) -> int:
         For times that are not positive, such as a NaN of :func:`crossing`.
     """
     times = np.asarray(times, dtype=float)
-    if not (t > 0 and times.ndim == 1 and len(times) and np.all(times > 0)):
-        raise ValueError(f"t is {t} and times are {times}; expected positive times.")
+    if not (0 < t < np.inf and times.ndim == 1 and len(times) and np.all(times > 0)):
+        raise ValueError(f"t is {t} and times are {times}; expected positive finite times.")
     return int(np.argmin(np.abs(np.log(times / t))))
 
 

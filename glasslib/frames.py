@@ -303,10 +303,14 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
     if typeid.shape != (n,):
         raise FrameError(f"{where}: typeid has shape {typeid.shape}; expected ({n},).")
     types = list(p.types or ["A"])
-    if typeid.max() >= len(types):
+    if not np.issubdtype(typeid.dtype, np.integer):
+        raise FrameError(f"{where}: typeid has type {typeid.dtype}; expected whole numbers.")
+    if (worst := typeid.max() if typeid.max() >= len(types) else typeid.min()) not in range(
+        len(types)
+    ):
         raise FrameError(
-            f"{where}: a particle has type index {typeid.max()}, but there are only "
-            f"{len(types)} types ({', '.join(types)})."
+            f"{where}: a particle has type index {worst}, but there are only "
+            f"{len(types)} types ({', '.join(types)}), from 0."
         )
     if dimensions(frame) == 2 and np.any(p.position[:, 2] != 0):
         raise FrameError(

@@ -226,7 +226,7 @@ def voronoi(frame: Frame) -> Neighbors:
     ------
     ValueError
         Where the box is so small that a particle and its own image, or two images of one
-        particle, would be neighbours of the same other.
+        particle, would be neighbours of the same other; for two particles at the same place.
     """
     from scipy.spatial import Delaunay
 
@@ -269,6 +269,12 @@ def voronoi(frame: Frame) -> Neighbors:
     pairs = corners[:, ends].reshape(-1, 2)
     pairs = np.unique(pairs[pairs[:, 0] < n], axis=0)
     i, j = pairs[:, 0], who[pairs[:, 1]]
+    left_out = np.flatnonzero(np.bincount(i, minlength=n) == 0)
+    if len(left_out):  # Qhull keeps one of two equal points
+        raise ValueError(
+            f"particle {left_out[0]} has no Voronoi cell: another is at the same place. Expected "
+            "distinct positions."
+        )
     vector = np.zeros((len(i), 3))
     vector[:, :d] = points[pairs[:, 1]] - points[i]
     if len(np.unique(i * n + j)) < len(i) or np.any(i == j):

@@ -397,6 +397,7 @@ def slab(
         panel = np.asarray(panel, dtype=float)
         if panel.shape != (n,):
             raise ValueError(f"{name!r} has shape {panel.shape}; expected ({n},).")
+        _all_known(panel, repr(name))
         if limits is None:
             unit = np.argsort(np.argsort(panel)) / max(n - 1, 1)
         else:
@@ -437,6 +438,14 @@ def slab(
         )
     fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "r": 76, "t": 72, "b": 16})
     return fig
+
+
+def _all_known(values: np.ndarray, name: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{name} has no number for particle {bad[0]} ({len(bad)} such in all); give one."
+        )
 
 
 def trajectory(
@@ -480,6 +489,7 @@ def trajectory(
             f"values has shape {values.shape} and there are {len(times)} times; expected "
             f"({len(trajectory)}, {first.particles.N}) and {len(trajectory)}."
         )
+    _all_known(values.T, "values")
     start = np.asarray(frames.wrapped(first).particles.position, dtype=float)[:, :2]
     shown = np.flatnonzero(np.abs(start).max(axis=1) < edge / 2)
     if len(shown) == 0:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import pickletools
 import re
 import string
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -484,7 +485,8 @@ def botan(
     image is taken.
 
     The frame's ``log``: ``particles/propensity`` (N,), ``particles/propensity_variance`` (N,)
-    (unbiased, over replicas), ``particles/replica_distance`` (N, M); ``times`` where given.
+    (unbiased, over replicas; absent for a single one); ``particles/replica_distance`` (N, M);
+    ``times`` where given.
 
     Parameters
     ----------
@@ -498,7 +500,7 @@ def botan(
         Attach ``particles/replica_displacement`` (N, M·d) as well: ``.reshape(N, M, d)`` added to
         ``frames.unwrapped`` gives the final positions.
     """
-    data = _npz(path)
+    data = _npz(path, ("initial_positions", "positions", "types"), ("box",))
     initial, final = (_array(data, k, path) for k in ("initial_positions", "positions"))
     kind = _array(data, "types", path)
     if initial.ndim != 2 or initial.shape[1] not in (2, 3) or final.shape[1:] != initial.shape:
@@ -513,7 +515,15 @@ def botan(
         raise FrameError(f"{path.name}: both box= and density= are given; give one.")
     if box is None and density is None and "box" in data:
         box = np.ravel(_array(data, "box", path))
-        box = box[:d] if np.all(np.isfinite(box)) else None
+        if len(box) == 6 and not np.any(box[3:]):
+            box = box[:3]  # GSD's, without a tilt
+        if len(box) == 3 and d == 2:
+            box = box[:2]
+        if len(box) not in (1, d) or not np.all(np.isfinite(box)):
+            raise FrameError(
+                f"{path.name}: the file's box is {frames._list(box)}; expected {d} edges, or that "
+                "of a cube (square). Give box= or density=."
+            )
     if box is None:
         density = 1.2 if density is None else density
         if not np.isfinite(density) or density <= 0:
@@ -522,8 +532,9 @@ def botan(
     edges = np.broadcast_to(np.asarray(box, dtype=float), d) if np.size(box) in (1, d) else box
     initial, moved = _displacements(path, initial, final[None], edges)
     log = _replica_log(moved, replicas)
-    log["particles/propensity"] = log["particles/propensity"][:, 0]
-    log["particles/propensity_variance"] = log["particles/propensity_variance"][:, 0]
+    for name in ("particles/propensity", "particles/propensity_variance"):
+        if name in log:
+            log[name] = log[name][:, 0]
     if time is not None:
         log["times"] = np.array([float(time)])
     return [_isoconfigurational(path, initial, edges, kind, log)]
@@ -556,11 +567,28 @@ def bapst(path: Path, *, replicas: bool = False) -> list[Frame]:
         )
     log: dict[str, np.ndarray] = {}
     try:
-        times = np.array([data["time"][int(i)] for i in data["time_indices"]], dtype=float)
+        chosen = np.ravel(data["time_indices"])
+        known = len(data["time"])
+        if not all(float(i).is_integer() and 0 <= i < known for i in chosen.tolist()):
+            raise FrameError(
+                f"{path.name}: time_indices are {frames._list(chosen)}; expected whole numbers "
+                f"from 0 to {known - 1}, into 'time'."
+            )
+        times = np.array([data["time"][int(i)] for i in chosen], dtype=float)
+        if not np.all(np.isfinite(times)) or len(np.unique(times)) < len(times):
+            raise FrameError(
+                f"{path.name}: times are {frames._list(times)}; expected finite ones, each once."
+            )
         order = np.argsort(times, kind="stable")
         log["times"] = times[order]
         if "is_values" in data:
-            log["isf"] = np.asarray(data["is_values"], dtype=float)[order]
+            isf = np.ravel(np.asarray(data["is_values"], dtype=float))
+            if isf.shape != times.shape or not np.all(np.isfinite(isf)):
+                raise FrameError(
+                    f"{path.name}: is_values are {frames._list(isf)}; expected {len(times)} finite "
+                    "numbers, one a time."
+                )
+            log["isf"] = isf[order]
         final = data.get("trajectory_target_positions", ())
         if len(final) == len(times):
             initial, moved = _displacements(
@@ -569,7 +597,13 @@ def bapst(path: Path, *, replicas: bool = False) -> list[Frame]:
             log.update(_replica_log(moved, replicas))
         elif "targets" in data and not replicas:
             initial, _ = _displacements(path, initial, initial[None, None], edges)
-            log["particles/propensity"] = np.asarray(data["targets"])[order].T.astype(np.float32)
+            targets = np.asarray(data["targets"], dtype=float)
+            if not np.all(np.isfinite(targets)) or np.any(targets < 0):
+                raise FrameError(
+                    f"{path.name}: targets run from {targets.min()} to {targets.max()}; expected "
+                    "finite mean distances, 0 or more."
+                )
+            log["particles/propensity"] = targets[order].T.astype(np.float32)
         else:
             raise FrameError(
                 f"{path.name} holds replicas at {len(final)} of {len(times)} times; expected all, "
@@ -578,6 +612,8 @@ def bapst(path: Path, *, replicas: bool = False) -> list[Frame]:
         for name, key in (("kT", "temperature"), ("pressure", "pressure")):
             if key in data.get("metadata", {}):
                 log[name] = np.array([float(data["metadata"][key])])
+                if not np.isfinite(log[name][0]):
+                    raise FrameError(f"{path.name}: {key} is {log[name][0]}; expected a number.")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, FrameError):
             raise
@@ -653,12 +689,9 @@ def _replica_log(moved: np.ndarray, replicas: bool) -> dict[str, np.ndarray]:
     """Labels of (T, M, N, d) displacements, one row a particle."""
     times, m, n, d = moved.shape
     r = np.linalg.norm(moved, axis=-1)
-    variance = r.var(axis=1, ddof=1) if m > 1 else np.zeros((times, n))
-    log = {
-        "particles/propensity": r.mean(axis=1).T,
-        "particles/propensity_variance": variance.T,
-        "particles/replica_distance": r[-1].T,
-    }
+    log = {"particles/propensity": r.mean(axis=1).T, "particles/replica_distance": r[-1].T}
+    if m > 1:  # of one replica nobody knows the noise
+        log["particles/propensity_variance"] = r.var(axis=1, ddof=1).T
     if replicas:
         log["particles/replica_displacement"] = moved.transpose(2, 0, 1, 3).reshape(n, -1)
     return {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in log.items()}
@@ -676,20 +709,34 @@ def _array(data: dict, name: str, path: Path) -> np.ndarray:
     return value.astype(np.float64)
 
 
-def _npz(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of an .npz file; never objects, which could run code."""
+#: bytes of an array in an archive, unpacked, beyond which it is not that of a configuration
+LARGEST = 4 << 30
+
+
+def _npz(path: Path, needed: Sequence[str], more: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Some arrays of an .npz file; never objects, which could run code, and no others."""
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
             raise ValueError("it holds a single array")
         with file:
-            return dict(file)
+            names = list(file.files)
+            wanted = [k for k in (*needed, *more) if k in names]
+            for k in wanted:
+                if (size := file.zip.getinfo(f"{k}.npy").file_size) > LARGEST:
+                    raise ValueError(f"{k} has {size} bytes, more than {LARGEST}")
+            data = {k: file[k] for k in wanted}
     except Exception as error:  # damaged archives raise anything
         reason = " ".join(str(error).split())
         raise FrameError(
             f"{path} is not a readable .npz file of arrays ({reason}); it is damaged, cut short or "
             "of another format."
         ) from error
+    if missing := [k for k in needed if k not in names]:
+        raise FrameError(
+            f"{path.name} lacks {missing[0]!r}; it holds {', '.join(names) or 'nothing'}."
+        )
+    return data
 
 
 def _unpickled(path: Path) -> object:
@@ -746,19 +793,28 @@ def _unpickled(path: Path) -> object:
         def persistent_load(self, _: object) -> None:
             raise pickle.UnpicklingError("it refers to data outside")
 
+    done: dict[int, object] = {}  # what is referred to twice is made once
+
     def plain(value: object) -> object:
         if isinstance(value, Array):
             return value.value
-        if isinstance(value, dict):
-            return {plain(k): plain(v) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(v) for v in value]
         if isinstance(value, int | float | str | bytes | np.generic | None):
             return value
-        raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")
+        if id(value) not in done:
+            if isinstance(value, dict):
+                done[id(value)] = {plain(k): plain(v) for k, v in value.items()}
+            elif isinstance(value, list | tuple):
+                done[id(value)] = [plain(v) for v in value]
+            else:
+                raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")
+        return done[id(value)]
 
     try:
-        return plain(Unpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
+        raw = path.read_bytes()
+        for code, argument, _ in pickletools.genops(raw):
+            if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= len(raw):
+                raise pickle.UnpicklingError(f"it numbers an object {argument}")
+        return plain(Unpickler(io.BytesIO(raw), encoding="latin1").load())
     except Exception as error:  # damaged pickles raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FrameError(

@@ -419,6 +419,46 @@ def null_shuffle(
     return _band(shuffled, labels, level)
 
 
+def moved(
+    frame: Frame, *, include: np.ndarray | None = None, n_shift: int = 1, seed: int = 0
+) -> np.ndarray:
+    """Whose value each particle takes when a field is moved as a whole by a random vector.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        Positions; an orthogonal box.
+    include : (N,) bool array, optional
+        The n particles that carry the field, such as those of one species; all by default.
+    n_shift : int
+        Random vectors.
+
+    Returns
+    -------
+    (n, n_shift) int64 array
+        ``values[moved(frame)[:, 0]]`` is a field as smooth as ``values`` that knows nothing of
+        the structure: each particle takes the value of the one nearest to where it came from.
+    """
+    from scipy.spatial import cKDTree
+
+    from glasslib import frames
+
+    d = frames.dimensions(frame)
+    box = np.asarray(frame.configuration.box, dtype=np.float64)
+    if np.any(box[3:]):
+        raise ValueError(f"the box {frames._list(box)} is tilted; expected an orthogonal one.")
+    mine = slice(None) if include is None else np.asarray(include)
+    r = np.mod(np.asarray(frame.particles.position[mine, :d], dtype=np.float64), box[:d])
+    r[r >= box[:d]] = 0.0  # what rounding leaves of the edge
+    tree, rng = cKDTree(r, boxsize=box[:d]), np.random.default_rng(seed)
+    source = np.empty((len(r), n_shift), dtype=np.int64)
+    for k in range(n_shift):
+        from_ = np.mod(r + rng.uniform(size=d) * box[:d], box[:d])
+        from_[from_ >= box[:d]] = 0.0
+        source[:, k] = tree.query(from_)[1]
+    return source
+
+
 def null_shift(
     x: np.ndarray,
     labels: np.ndarray,
@@ -456,14 +496,6 @@ def null_shift(
     -------
     mean, low, high : (n_times,) float64 arrays
     """
-    from scipy.spatial import cKDTree
-
-    from glasslib import frames
-
-    d = frames.dimensions(frame)
-    box = np.asarray(frame.configuration.box, dtype=np.float64)
-    if np.any(box[3:]):
-        raise ValueError(f"the box {frames._list(box)} is tilted; expected an orthogonal one.")
     n = frame.particles.N
     mine = np.ones(n, dtype=bool) if include is None else np.asarray(include)
     if np.shape(x) != (n,) or mine.shape != (n,) or len(labels) != n:
@@ -472,15 +504,9 @@ def null_shift(
             f"expected a row for each of the {n} particles."
         )
     x, labels, _ = _table(np.asarray(x)[mine], np.asarray(labels)[mine], None, method)
-    r = np.mod(np.asarray(frame.particles.position[mine, :d], dtype=np.float64), box[:d])
-    r[r >= box[:d]] = 0.0  # what rounding leaves of the edge
-    tree, rng = cKDTree(r, boxsize=box[:d]), np.random.default_rng(seed)
-    moved = np.empty((len(x), n_shift))
-    for k in range(n_shift):
-        from_ = np.mod(r + rng.uniform(size=d) * box[:d], box[:d])
-        from_[from_ >= box[:d]] = 0.0
-        moved[:, k] = x[tree.query(from_)[1]]
-    return _band(_ranks(moved) if method == "spearman" else moved, labels, level)
+    source = moved(frame, include=mine, n_shift=n_shift, seed=seed)
+    moved_ = x[source]
+    return _band(_ranks(moved_) if method == "spearman" else moved_, labels, level)
 
 
 def _band(

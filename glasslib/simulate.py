@@ -202,7 +202,8 @@ def equilibrated(
     state = {"kT": np.array([float(kT)])} | ({"eta": np.array([float(eta)])} if system.hard else {})
     protocol = {
         "protocol": "equilibrated", "system": system.name, "dt": system.dt, "seed": int(seed),
-        "n_windows": int(n_windows), "n": int(n or system.n),
+        "n_windows": int(n_windows), "n": int(n or system.n), "n_thermo": int(n_thermo),
+        **_interactions(system),
     }  # fmt: skip
     protocol["cage_relative"] = bool(cage_relative)
     asked = {} if engine == "auto" else {"engine": engine}
@@ -473,7 +474,7 @@ def cool(
     rate = np.array([drop / duration])
     protocol = {
         "protocol": "cool", "system": system.name, "dt": system.dt,
-        "steps_per_ramp": int(steps_per_ramp),
+        "steps_per_ramp": int(steps_per_ramp), **_interactions(system),
     }  # fmt: skip
 
     def one(k: int, previous: Frame | None) -> Frame:
@@ -630,6 +631,7 @@ def isoconfigurational(
     protocol = {
         "protocol": "isoconfigurational", "system": system.name, "dt": system.dt,
         "ensemble": ensemble, "seed": int(seed), "n_replicas": int(n_replicas),
+        **_interactions(system),
     }  # fmt: skip
     if bond_cutoffs is not None:
         protocol["bond_cutoffs"] = [float(a) for a in bond_cutoffs]
@@ -738,7 +740,8 @@ def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, near, seed, 
         with np.load(path, allow_pickle=False) as stored:
             draw = {k: stored[k] for k in stored.files}
         made = json.loads(str(draw.pop("protocol")))
-        for name, want in ({"cage_relative": False} | protocol).items():
+        recorded = {k: v for k, v in _interactions(system).items() if k in made}
+        for name, want in ({"cage_relative": False} | protocol | recorded).items():
             if (have := made.get(name, False)) != want:
                 difference = (
                     "begins from other positions" if name == "positions"
@@ -771,7 +774,7 @@ def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, near, seed, 
     draw.update(_curves(begin, final, system, relative))
     if path is not None:
         with frames.atomic(path) as temporary:
-            np.savez(temporary, protocol=json.dumps(protocol), **draw)
+            np.savez(temporary, protocol=json.dumps(protocol | _interactions(system)), **draw)
     return draw
 
 
@@ -808,6 +811,21 @@ def _labels(draws: list[dict], labels: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 # --------------------------------------------------------------------------------------- internals
+
+
+def _interactions(system: System) -> dict:
+    """What of a system a stored run must share beside its name, as JSON holds it."""
+    pairs = [system.pair(a, b) for a in system.types for b in system.types if system.pairs]
+    found = {
+        "types": ", ".join(system.types),
+        "composition": [float(c) for c in system.composition],
+        "diameters": [float(system.diameters[t]) for t in system.types],
+        "wavenumber": system.wavenumber,
+        "thermostat_time": system.thermostat_time,
+        "interactions": [float(x) for p in pairs for x in (p.epsilon, p.sigma, p.r_cut)],
+        "truncations": ", ".join(p.truncation for p in pairs),
+    }
+    return {k: v for k, v in found.items() if v is not None and v != [] and v != ""}
 
 
 def _last(run) -> Frame:
@@ -901,7 +919,7 @@ def _check_same_run(frame: Frame, expected: dict, where: str) -> None:
         if not same:
             difference = (
                 f"begins from other positions ({name})"
-                if "position" in name
+                if name in ("position", "particles/thermal_position")
                 else f"was made with {name} = {_short(have)}, this run has {_short(want)}"
             )
             raise frames.FrameError(

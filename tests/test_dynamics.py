@@ -83,13 +83,20 @@ def test_decay_time_is_that_of_the_mean_curve():
     assert np.isnan(dynamics.crossing(t, curves, 1e-9))
     with pytest.raises(ValueError, match=r"\(30,\) and \(4, 29\)"):
         dynamics.crossing(t, curves[:, 1:], 0.3)
+    with pytest.raises(ValueError, match="already below"):
+        dynamics.decay_time(made, 0.995)
+    made[1].log["times"] = t * 2
+    with pytest.raises(ValueError, match="configuration 1 is sampled at other times"):
+        dynamics.decay_time(made)
+    with pytest.raises(ValueError, match="at least one"):
+        dynamics.decay_time([])
 
 
 def test_nearest_is_by_ratio():
     times = [1.0, 10.0, 100.0]
     assert [dynamics.nearest(times, t) for t in (0.01, 3.1, 3.2, 31, 32, 1e9)] == [0, 0, 1, 1, 2, 2]
-    for bad in (np.nan, 0.0, -1.0):
-        with pytest.raises(ValueError, match="positive times"):
+    for bad in (np.nan, np.inf, 0.0, -1.0):
+        with pytest.raises(ValueError, match="positive finite times"):
             dynamics.nearest(times, bad)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from oracles import external, pair_sum, refuses, same
 
-from glasslib import dynamics, engines, frames, simulate, systems
+from glasslib import dynamics, engines, frames, readers, simulate, systems
 from glasslib.frames import FrameError
 
 TILTED = np.array([6.0, 5.5, 5.0, 0.3, -0.2, 0.4])
@@ -427,9 +427,18 @@ def test_botan_boxes_and_types(tmp_path):
     refuses(lambda: frames.read(path, density=1.2, box=5.6), "both", "one")
     refuses(lambda: frames.read(path, density=-1), "density is -1")
     refuses(lambda: frames.read(path, box=[5.6, 5.6]), "3 positive edges")
+    for box in ([5.6, 5.6, 5.6, 0, 0, 0], [5.6], 5.6):
+        made_npz(path, box=np.array(box))
+        np.testing.assert_allclose(frames.read(path)[0].configuration.box[:3], 5.6)
+    for box in ([5.6, 5.6, 5.6, 0.1, 0, 0], [5.6, np.nan, 5.6], [5.6, 5.6]):
+        made_npz(path, box=np.array(box))
+        refuses(lambda: frames.read(path), "the file's box is", "expected 3 edges")
+    made_npz(path, positions=np.asarray(moved)[:1])
+    (f,) = frames.read(path)  # of one replica nobody knows the noise
+    assert "particles/propensity_variance" not in f.log
 
 
-def test_bad_npz(tmp_path):
+def test_bad_npz(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
 
     def bad(*words, **change):
@@ -449,6 +458,12 @@ def test_bad_npz(tmp_path):
     bad("no particles", initial_positions=np.zeros((0, 3)), positions=np.zeros((2, 0, 3)),
         types=np.zeros(0), n=200)  # fmt: skip
     bad("<U1", "numbers", types=np.full(200, "A"))
+    monkeypatch.setattr(readers, "LARGEST", 20_000)
+    bad("positions has 24128 bytes, more than 20000")
+    made_npz(path, other=np.zeros(100_000), positions=np.zeros((1, 200, 3)))
+    with pytest.raises(FrameError, match="empty|out of"):  # the large one is not looked at
+        frames.read(path, box=20.0)
+    monkeypatch.undo()
     bad("pickle", types=np.array([object()] * 200))  # could run code; never loaded
     made_npz(path)
     data = path.read_bytes()
@@ -588,7 +603,16 @@ def test_bad_pickles(tmp_path):
     bad(bapst_like(box=np.full(2, 5.0)), "(2,)", "(3,)")
     bad(bapst_like(box=np.full(3, 4.0)), "out of a box")
     bad(bapst_like(time=None), "KeyError", "time_indices")
-    bad(bapst_like(time_indices=[1, 3, 9]), "IndexError")
+    for indices in ([1, 3, 9], [1, -1, 2], [1, 1.5, 2], [1, np.nan, 2]):
+        bad(bapst_like(time_indices=indices), "time_indices are", "from 0 to 3")
+    bad(bapst_like(time_indices=[1, 3, 3]), "each once")
+    bad(bapst_like(time=[0, np.nan, 1, 2]), "times are", "finite")
+    bad(bapst_like(is_values=np.zeros(2)), "is_values", "3 finite numbers")
+    bad(bapst_like(is_values=np.full(3, np.nan)), "is_values")
+    bad(bapst_like(metadata={"temperature": np.inf}), "temperature is inf")
+    for wrong in (np.nan, -1.0):
+        targets = [np.full(30, v) for v in (1.0, wrong, 2.0)]
+        bad(bapst_like(targets=targets, trajectory_target_positions=[]), "targets", "0 or more")
     bad(bapst_like(trajectory_target_positions=[np.zeros((4, 30, 3))]), "1 of 3 times")
     bad(bapst_like(trajectory_target_positions=np.zeros((3, 4, 7, 3))), "(4, 7, 3)", "(M, 30, 3)")
     bad(bapst_like(positions=np.full((30, 3), np.nan)), "finite")
@@ -596,6 +620,18 @@ def test_bad_pickles(tmp_path):
     for n in (1, 10, 200, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:n])
         refuses(lambda: frames.read(path), "a.pickle", "refused", "cut short")
+
+
+def test_small_pickles_do_not_take_the_machine(tmp_path):
+    """A list of the same list twice, and so on; an object with a number of its own, far up."""
+    path = tmp_path / "a.pickle"
+    nested = []
+    for _ in range(60):  # 2⁶⁰ lists, if each were made anew
+        nested = [nested, nested]
+    path.write_bytes(pickle.dumps(nested))
+    refuses(lambda: frames.read(path), "holds a list; expected a dictionary")
+    path.write_bytes(b"]r" + (2**27).to_bytes(4, "little") + b".")
+    refuses(lambda: frames.read(path), "refused", "numbers an object 134217728")
 
 
 def test_bapst_averages_without_replicas(tmp_path):
@@ -774,3 +810,14 @@ def test_one_column_stays_a_column(tmp_path):
             for key, value in log.items():
                 assert frame.log[key].shape == value.shape, key
                 np.testing.assert_array_equal(frame.log[key], value)
+
+
+def test_type_indices_are_whole_numbers_from_zero():
+    frame = frames.build([[0, 0, 0], [1, 0, 0]], 5.0, [0, 1])
+    for bad, words in (([-1, 0], "type index -1"), ([0, 2], "type index 2")):
+        frame.particles.typeid = np.array(bad)
+        with pytest.raises(FrameError, match=words):
+            frames.check(frame)
+    frame.particles.typeid = np.array([0.0, 1.0])
+    with pytest.raises(FrameError, match="typeid has type float64"):
+        frames.check(frame)

@@ -142,6 +142,12 @@ def test_names_and_refusals():
     for k in (0, [], [6, -1], 2.5):
         refuses(lambda k=k: hexatic.hexatic_order(disks(), k=k), f"k is {k!r}")
     refuses(lambda: hexatic.hexatic_order(disks(), neighbors="nearest"), "'nearest'")
+    few = disks()
+    few.particles.typeid = (np.arange(120) < 4).astype(np.uint32)
+    refuses(
+        lambda: hexatic.averaged_hexatic_order(few), "the 4 particles of type B alone", "'shared'"
+    )
+    assert hexatic.averaged_hexatic_order(few, same_species="shared").shape == (120, 16)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hexatic.hexatic_order(disks())

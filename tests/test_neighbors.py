@@ -393,6 +393,9 @@ def test_what_is_refused():
     refuses(lambda: neighbors.within(twice, 1.2), "particles 1 and 2", "same place")
     seam = frames.build([[-5, 0, 0], [4.9999995, 0, 0]], 10.0, [0, 0])
     refuses(lambda: neighbors.within(seam, 1.2), "same place")
+    flat = disordered(n=100, dimensions=2)
+    flat.particles.position[7] = flat.particles.position[3]
+    refuses(lambda: neighbors.voronoi(flat), "at the same place")
 
 
 def test_the_option_of_descriptors():

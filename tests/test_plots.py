@@ -144,6 +144,14 @@ def test_slab_draws_the_cut_to_scale():
         assert fig.layout[axis].scaleanchor == axis.replace("yaxis", "x")
     with pytest.raises(ValueError, match=r"expected \(200,\)"):
         plots.slab(made, {"short": values[:5]})
+    part = plots.slab(made, {"x": values}, thickness=6.0, edge=2.0, limits=(50.0, 150.0))
+    near = np.abs(made.particles.position[:, :2]).max(axis=1) < 1.0
+    assert len(part.layout.shapes) == near.sum()
+    expected = np.clip((values[near] - 50) / 100, 0, 1)
+    np.testing.assert_allclose(np.sort(part.data[0].marker.color), np.sort(expected))
+    assert tuple(part.layout.xaxis.range) == (-1.0, 1.0)
+    with pytest.raises(ValueError, match=r"'holes' has no number for particle 3 \(1 such"):
+        plots.slab(made, {"holes": np.where(np.arange(200) == 3, np.nan, values)})
     with pytest.raises(ValueError, match="thicker"):
         plots.slab(made, {"rank": values}, thickness=1e-9)
 
@@ -156,15 +164,20 @@ def test_a_trajectory_has_a_slider():
     over = frames.build([[-9.5, 0], [1, 1], [8, 8]], [20, 20], [0, 1, 0], dimensions=2)
     over.particles.image = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 0]], dtype=np.int32)
     values = np.arange(9.0).reshape(3, 3)
-    fig = plots.trajectory([first, later, over], values, times=[0, 1, 2], edge=4.0)
+    fig = plots.trajectory(
+        [first, later, over], values, times=[0, 1, 2], edge=4.0, diameter={"A": 1.0, "B": 0.5}
+    )
     assert [f.name for f in fig.frames] == ["0", "1", "2"]
     np.testing.assert_allclose(fig.data[0].x, [0, 1])
     np.testing.assert_allclose(fig.frames[1].data[0].x, [1.5, 2.5])
     np.testing.assert_allclose(fig.frames[2].data[0].x, [10.5, 1])
     np.testing.assert_allclose(fig.frames[2].data[0].marker.color, [6, 7])
-    assert fig.data[0].marker.size[0] > fig.data[0].marker.size[1] * 0.99
+    assert fig.data[0].marker.size[0] == pytest.approx(2 * fig.data[0].marker.size[1])
     assert len(fig.layout.sliders[0].steps) == 3
     with pytest.raises(ValueError, match=r"values has shape \(3, 3\) and there are 2 times"):
         plots.trajectory([first, later, over], values, times=[0, 1])
     with pytest.raises(ValueError, match="no disk within a square of edge 0.0"):
         plots.trajectory([over], values[:1], times=[0], edge=0.0)
+    values[1, 2] = np.nan
+    with pytest.raises(ValueError, match="no number for particle 2"):
+        plots.trajectory([first, later, over], values, times=[0, 1, 2])

@@ -67,6 +67,13 @@ def test_what_is_finished_must_be_what_is_asked_for(tmp_path):
     for other in ({"window": 0.5, "seed": 3}, {"window": 0.2, "seed": 4}):
         with pytest.raises(frames.FrameError, match="move it away to make it anew"):
             production.produce([production.ensemble_job(disks, 0.5, 0, **other, **options)])
+    changes = {"diameters": {"A": 1.0, "B": 0.5}, "composition": (0.2, 0.8), "wavenumber": 5.0}
+    for name, value in changes.items():  # the name of the system alone does not say it
+        job = production.ensemble_job(
+            replace(disks, **{name: value}), 0.5, 0, window=0.2, seed=3, **options
+        )
+        with pytest.raises(frames.FrameError, match=f"was made with {name} = "):
+            production.produce([job])
 
 
 def test_failure_is_raised(tmp_path):

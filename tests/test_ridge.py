@@ -8,6 +8,7 @@ from oracles import refuses
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, Ridge
 
+from glasslib.models import files, ridge
 from glasslib.models.ridge import PropensityRidge, forward_selection, held_out
 
 
@@ -208,3 +209,70 @@ def test_a_column_that_hardly_varies_gets_no_weight():
     assert models[5].coef_[3, 0] == 0
     assert 3 not in forward_selection(X[~test], D[~test], min_spread=1e-3).order
     refuses(lambda: PropensityRidge(min_spread=-1.0).fit(X, D, groups), "min_spread is -1.0")
+
+
+def test_noise_held_out_of_unequal_configurations_has_no_pooled_correlation():
+    """The constant of a fold is high where those left out are low: relative= takes it out."""
+    rng = np.random.default_rng(0)
+    plain, relative = [], []
+    for _ in range(20):
+        group = np.repeat(np.arange(10), 200)
+        D = rng.normal(size=2000) + rng.normal(size=10)[group]
+        X = rng.normal(size=(2000, 3))
+        model = PropensityRidge(alphas=1e3)
+        p, _ = held_out(X, D, group, model=model)
+        q, _ = held_out(X, D, group, model=model, relative=True)
+        plain.append(np.corrcoef(p[:, 0], D)[0, 1])
+        relative.append(np.corrcoef(q[:, 0], D)[0, 1])
+        inside = group == 3
+        np.testing.assert_allclose(np.ptp((p - q)[inside]), 0, atol=1e-12)
+    assert np.mean(plain) < -0.1
+    assert abs(np.mean(relative)) < 4 * np.std(relative) / np.sqrt(20)
+
+
+def test_what_tells_configurations_apart_stays_in_relative_predictions():
+    rng = np.random.default_rng(1)
+    group = np.repeat(np.arange(10), 200)
+    level = rng.normal(size=10)[group]
+    X = level[:, None] + 0.1 * rng.normal(size=(2000, 1))
+    one = PropensityRidge(alphas=1.0)
+    q, _ = held_out(X, level + rng.normal(size=2000), group, model=one, relative=True)
+    means = [[v[group == c].mean() for c in range(10)] for v in (q[:, 0], level)]
+    assert np.corrcoef(means)[0, 1] > 0.99
+
+
+def test_selection_of_columns_far_from_zero():
+    rng = np.random.default_rng(2)
+    X = np.column_stack([rng.normal(size=(300, 4)), 1e4 + 5e-3 * rng.normal(size=300)])
+    found = forward_selection(X, X[:, 4], n_selected=1)
+    assert found.order.tolist() == [4]
+    assert found.correlation[0] == pytest.approx(1, abs=1e-6)
+    with pytest.raises(ValueError, match="y does not vary"):
+        forward_selection(X, np.full(300, 0.1))
+
+
+@pytest.mark.parametrize("call", ["fit", "held_out"])
+@pytest.mark.parametrize("bad", [{"alphas": [-1, -2]}, {"alphas": [0, 1]}, {"min_spread": -1}])
+def test_bad_parameters_are_refused_everywhere(call, bad):
+    rng = np.random.default_rng(0)
+    X, D, group = rng.normal(size=(60, 2)), rng.normal(size=60), np.repeat(np.arange(6), 10)
+    model = PropensityRidge(**bad)
+    with pytest.raises(ValueError, match="alphas are|min_spread is"):
+        model.fit(X, D, group) if call == "fit" else held_out(X, D, group, model=model)
+
+
+def test_damaged_model_files_are_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    model = PropensityRidge(alphas=1.0).fit(rng.normal(size=(50, 3)), rng.normal(size=(50, 2)))
+    header, arrays = files.read(model.save(tmp_path / "m.safetensors"), ridge.FORMAT)
+    header.pop("format")
+    cases = {
+        "lacks scale": (header, {k: v for k, v in arrays.items() if k != "scale"}),
+        r"coef has shape \(1, 2\)": (header, arrays | {"coef": arrays["coef"][:1]}),
+        "not finite": (header, arrays | {"coef": arrays["coef"] * np.nan}),
+        "'colour'": ({"parameters": {"colour": 1}}, arrays),
+    }
+    for message, (head, content) in cases.items():
+        path = files.write(tmp_path / "bad.safetensors", ridge.FORMAT, head, content)
+        with pytest.raises(ValueError, match=message):
+            PropensityRidge.load(path)

@@ -357,3 +357,19 @@ def test_standardised_within_each_group():
     assert not scores.standardised(constant, group)[group == "small"].any()
     with pytest.raises(ValueError, match=r"\(200,\) and \(199,\)"):
         scores.standardised(x, group[1:])
+
+
+def test_a_moved_field_is_as_smooth_as_before():
+    rng = np.random.default_rng(0)
+    frame = frames.build(rng.uniform(size=(4000, 3)) * 12, 12.0, np.arange(4000) % 2)
+    wave = np.cos(2 * np.pi / 12 * frame.particles.position @ [1, 1, 0])
+    source = scores.moved(frame, n_shift=3, seed=1)
+    assert source.shape == (4000, 3)
+    for column in source.T:
+        new = wave[column]
+        phase = frame.particles.position @ [1, 1, 0] * 2 * np.pi / 12
+        basis = np.column_stack([np.cos(phase), np.sin(phase)])
+        left = new - basis @ np.linalg.lstsq(basis, new, rcond=None)[0]
+        assert left.std() < 0.25 * new.std()  # the same wave, shifted
+    mine = frame.particles.typeid == 1
+    assert scores.moved(frame, include=mine).max() < mine.sum()

@@ -168,7 +168,13 @@ def _alike(
     parts = []
     for one in np.unique(kind):
         mine = np.flatnonzero(kind == one)
-        own = neighbor_list(subset(frame, mine), neighbors)
+        try:
+            own = neighbor_list(subset(frame, mine), neighbors)
+        except ValueError as error:
+            raise ValueError(
+                f"the {len(mine)} particles of type {frame.particles.types[one]} alone have no "
+                f"such neighbours ({error}) Take same_species='shared', a cut-off, or False."
+            ) from error
         parts.append((mine[own.source], mine[own.index], own.vector, own.distance))
     source, index, vector, distance = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(source, kind="stable")  # nearest first, as each species has them

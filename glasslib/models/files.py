@@ -49,7 +49,7 @@ def read(path: str | os.PathLike, form: str) -> tuple[dict, dict[str, np.ndarray
         with safe_open(path, "np") as file:
             header = json.loads((file.metadata() or {}).get("glasslib", "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is not a readable safetensors file ({error}).") from error
     if header.get("format") != form:
         raise ValueError(f"{path} holds the format {header.get('format')!r}; expected {form!r}.")

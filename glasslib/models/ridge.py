@@ -103,16 +103,21 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
             positive, or fewer than two configurations to choose a penalty with.
         """
         X, D = _table(X, D)
-        alphas = np.atleast_1d(np.asarray(self.alphas, dtype=np.float64))
-        if alphas.ndim != 1 or len(alphas) == 0 or not np.all(alphas > 0):
-            raise ValueError(f"alphas are {self.alphas!r}; expected positive numbers.")
-        if not self.min_spread >= 0:
-            raise ValueError(f"min_spread is {self.min_spread}; expected 0 or more.")
+        alphas = self._penalties()
         if len(alphas) == 1:
             return self._fit(X, D, np.full(D.shape[1], alphas[0]))
         rows = _configurations(groups, len(X))
         center = X.mean(axis=0)
         return self._choose_and_fit(X, D, [_sums(X[r] - center, D[r]) for r in rows], alphas)
+
+    def _penalties(self) -> np.ndarray:
+        """Checked parameters; the penalties as an array."""
+        alphas = np.atleast_1d(np.asarray(self.alphas, dtype=np.float64))
+        if alphas.ndim != 1 or len(alphas) == 0 or not np.all((alphas > 0) & np.isfinite(alphas)):
+            raise ValueError(f"alphas are {self.alphas!r}; expected positive numbers.")
+        if not self.min_spread >= 0:
+            raise ValueError(f"min_spread is {self.min_spread}; expected 0 or more.")
+        return alphas
 
     def _choose_and_fit(self, X, D, sums: list[list], alphas: np.ndarray) -> PropensityRidge:
         """``sums`` of each configuration of the training set."""
@@ -164,10 +169,29 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
             If the file is missing, damaged, or holds something else.
         """
         header, arrays = files.read(path, FORMAT)
+        missing = sorted(set(_STORED) - {"cv_score"} - set(arrays))
+        if missing or set(header.get("parameters", {})) - set(cls().get_params()):
+            raise ValueError(
+                f"{path} lacks {', '.join(missing) or 'no array'} and has the parameters "
+                f"{header.get('parameters')}; expected what PropensityRidge.save writes."
+            )
         model = cls(**header["parameters"])
-        for name, value in arrays.items():
-            setattr(model, f"{name}_", value)
-        model.n_features_in_ = len(model.mean_)
+        model._penalties()
+        k, n_times = len(np.atleast_1d(arrays["mean"])), len(np.atleast_1d(arrays["intercept"]))
+        shapes = {
+            "mean": (k,), "scale": (k,), "coef": (k, n_times), "intercept": (n_times,),
+            "alpha": (n_times,),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape or not np.all(np.isfinite(arrays[name])):
+                raise ValueError(
+                    f"{path}: {name} has shape {arrays[name].shape}, or numbers not finite; "
+                    f"expected {shape}. Train and save the model anew."
+                )
+        for name in _STORED:
+            if name in arrays:
+                setattr(model, f"{name}_", arrays[name])
+        model.n_features_in_ = k
         return model
 
     @property
@@ -183,6 +207,7 @@ def held_out(
     *,
     n_folds: int = 5,
     model: PropensityRidge | None = None,
+    relative: bool = False,
 ) -> tuple[np.ndarray, list[PropensityRidge]]:
     """Predictions for every particle, by a model that never saw its configuration.
 
@@ -197,6 +222,12 @@ def held_out(
         fold is left out once, and the penalty is chosen anew on what remains.
     model : PropensityRidge, optional
         Whose parameters are used; it is not changed.
+    relative : bool
+        Take from each prediction what its model says of the mean row of X. The constant of a fold
+        is the mean of the *other* configurations, high where those left out are low, so that
+        pooled over folds even a model that knows nothing correlates *negatively* with D.
+        Differences that the descriptors foretell stay. For correlations over several folds;
+        within a configuration nothing changes.
 
     Returns
     -------
@@ -207,7 +238,7 @@ def held_out(
     model = PropensityRidge() if model is None else model
     X, D = _table(X, D)
     rows = _configurations(groups, len(X))
-    alphas = np.atleast_1d(np.asarray(model.alphas, dtype=np.float64))
+    alphas = model._penalties()
     center = X.mean(axis=0)
     sums = [_sums(X[r] - center, D[r]) for r in rows] if len(alphas) > 1 else None
     if sums is not None and len(rows) < 3:
@@ -225,6 +256,8 @@ def held_out(
         else:
             one._choose_and_fit(X[train], D[train], [sums[c] for c in kept], alphas)
         predictions[test] = one.predict(X[test])
+        if relative:
+            predictions[test] -= one.predict(center[None])
         models.append(one)
     return predictions, models
 
@@ -295,11 +328,11 @@ def forward_selection(
     n_selected = k if n_selected is None else n_selected
     if not 1 <= n_selected <= k:
         raise ValueError(f"n_selected is {n_selected}; expected 1 to {k}, the number of columns.")
-    sums = _sums(X, D)
-    _, scale, _, gram, moment = _standardised(sums, min_spread)
-    n, variance = sums[0], (sums[4] - sums[2] ** 2 / sums[0]) / sums[0]
-    if variance[0] <= 0:
+    if np.ptp(y) <= 1e-12 * np.abs(y).max():
         raise ValueError("y does not vary: there is nothing to select for.")
+    sums = _sums(X - X.mean(axis=0), D - D.mean())
+    _, scale, _, gram, moment = _standardised(sums, min_spread)
+    n, variance = sums[0], sums[4] / sums[0]
     C, c = gram / n, moment[:, 0] / n / np.sqrt(variance[0])
     rows = np.zeros((n_selected, k))  # of the Cholesky factor, as far as it goes
     new = np.where(scale > 0, 1.0, 0.0)  # variance of each column beside those chosen
