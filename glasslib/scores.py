@@ -348,6 +348,70 @@ def correlate_times(
     return r, low, high
 
 
+def blocks(frame: Frame, per_edge: int) -> np.ndarray:
+    """Which of ``per_edge``^d equal cells of the box each particle is in, (N,) int64.
+
+    As ``groups`` of :func:`correlate` or :func:`compare` they give intervals for one
+    configuration: particles near each other are alike, and a bootstrap over particles takes them
+    for independent. Cells should be wider than the regions are, and a dozen at least.
+    """
+    from glasslib import frames
+
+    if int(per_edge) != per_edge or per_edge < 1:
+        raise ValueError(f"per_edge is {per_edge}; expected a whole number from 1.")
+    d = frames.dimensions(frame)
+    cell = frames.cell_matrix(frame.configuration.box)[:d, :d]
+    s = np.linalg.solve(cell, np.asarray(frame.particles.position, dtype=np.float64)[:, :d].T).T
+    which = np.floor(np.mod(s, 1.0) * per_edge).astype(np.int64) % int(per_edge)
+    return which @ int(per_edge) ** np.arange(d)
+
+
+def compare(
+    a: np.ndarray,
+    b: np.ndarray,
+    y: np.ndarray,
+    *,
+    groups: np.ndarray,
+    method: Method = "spearman",
+    n_boot: int = 500,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """How much better a correlates with y than b does: |r(a, y)| − |r(b, y)|, and its interval.
+
+    Parameters
+    ----------
+    a, b, y : (n,) float arrays
+        Two predictors and what they predict, of the same particles.
+    groups : (n,) array
+        Configurations, or :func:`blocks` of one: the bootstrap draws these, the same for both.
+    method : {"pearson", "spearman"}
+    n_boot, level, seed
+        Of the percentile bootstrap.
+
+    Returns
+    -------
+    difference, low, high : float
+        Signs are those of the whole sample, so that a correlation that passes through zero in a
+        resample counts against its predictor.
+    """
+    a, y, group = _samples(a, y, groups, method)
+    b = _samples(b, y, groups, method)[0]
+    if (count := int(group.max()) + 1) < 5:
+        raise ValueError(f"there are {count} groups; expected five or more to draw from.")
+    if method == "spearman":  # ranks of the whole sample: resampled, they are ranks but for ties
+        a, b, y = _ranks(a), _ranks(b), _ranks(y)
+    whole = np.array([_pearson(x, y) for x in (a, b)])
+    members = [np.flatnonzero(group == g) for g in range(count)]
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(n_boot):
+        rows = np.concatenate([members[g] for g in rng.integers(count, size=count)])
+        r = np.array([_pearson(x[rows], y[rows]) for x in (a, b)])
+        found.append(np.sign(whole) @ (r * [1, -1]))
+    low, high = _interval(np.array(found), level)
+    return float(np.abs(whole) @ [1, -1]), low, high
+
+
 def null_shuffle(
     x: np.ndarray,
     labels: np.ndarray,

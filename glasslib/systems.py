@@ -321,7 +321,6 @@ _ALL = (
         diameters={"A": 1.0, "B": 1 / 1.4},
         packing_fractions=(0.79, 0.78, 0.77, 0.76, 0.74),
         wavenumber=7.6,
-        bond_breaking_cutoffs=(1.3, 1.6),
         notes="The poster gives no state point: mixture, packing fractions and N are our choice.",
     ),
     System(

@@ -161,3 +161,17 @@ def test_averaged_energies_are_the_averages_of_energy_and_composition():
 def test_bad_input_says_what_to_do(call, message):
     with pytest.raises(ValueError, match=message):
         call(liquid())
+
+
+def test_local_packing_fraction_is_that_of_the_box():
+    rng = np.random.default_rng(0)
+    frame = frames.build(rng.uniform(size=(3000, 2)) * 40, 40.0, np.arange(3000) % 2, dimensions=2)
+    area = np.pi / 4 * np.where(frame.particles.typeid == 0, 1.0, 0.5) ** 2
+    eta = local_density(frame, 3.0, weights=area)
+    assert eta.mean() == pytest.approx(area.sum() / 1600, rel=0.05)
+    whole = local_density(frame, 3.0)
+    parts = [local_density(frame, 3.0, include=frame.particles.typeid == k) for k in (0, 1)]
+    np.testing.assert_allclose(eta, area[0] * parts[0] + area[1] * parts[1])
+    np.testing.assert_allclose(whole, parts[0] + parts[1])
+    with pytest.raises(ValueError, match=r"expected \(3000,\)"):
+        local_density(frame, 3.0, weights=area[1:])

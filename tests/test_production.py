@@ -101,7 +101,7 @@ def test_a_configuration_and_its_ensemble(tmp_path):
     )
     np.testing.assert_array_equal(start.particles.position, expected.particles.position)
     np.testing.assert_allclose(made.log["times"], np.geomspace(0.01, 1.0, 4))
-    for name in ("propensity", "propensity_variance", "cage_relative_propensity", "bond_breaking"):
+    for name in ("propensity", "propensity_variance", "cage_relative_propensity"):
         assert made.log[f"particles/{name}"].shape == (60, 4)
     assert simulate.provenance(made)["seed"] == 5
     alone = production.ensemble_job(disks, 0.5, 4, draws=None, **options)

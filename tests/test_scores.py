@@ -373,3 +373,44 @@ def test_a_moved_field_is_as_smooth_as_before():
         assert left.std() < 0.25 * new.std()  # the same wave, shifted
     mine = frame.particles.typeid == 1
     assert scores.moved(frame, include=mine).max() < mine.sum()
+
+
+# ------------------------------------------------------------- intervals within one configuration
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_blocks_tile_the_box(d):
+    rng = np.random.default_rng(0)
+    box = [8.0, 10.0, 12.0, 0.3, 0, 0] if d == 3 else [8.0, 10.0, 0, 0.3, 0, 0]
+    x = (rng.uniform(size=(4000, 3)) - 0.5) * 30
+    frame = frames.build(x[:, :d], np.array(box), np.zeros(4000, int), dimensions=d)
+    label = scores.blocks(frame, 4)
+    assert set(label) == set(range(4**d))
+    counts = np.bincount(label)
+    assert abs(counts - 4000 / 4**d).max() < 5 * np.sqrt(4000 / 4**d)
+    moved = frames.build(x[:, :d] + [0, 20.0, 0][:d] + np.array([6.0, 0, 0][:d]), np.array(box),
+                         np.zeros(4000, int), dimensions=d)  # fmt: skip
+    np.testing.assert_array_equal(scores.blocks(moved, 4), label)  # two lattice vectors on
+    with pytest.raises(ValueError, match="per_edge is 0"):
+        scores.blocks(frame, 0)
+
+
+def test_comparison_holds_the_truth():
+    """Predictors whose noise is alike within blocks: the interval knows of it."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(25), 40)
+    inside = []
+    for _ in range(60):
+        y, u, v = (rng.normal(size=25)[group] for _ in range(3))
+        noise = 0.3 * rng.normal(size=(2, 1000))
+        a, b = y + u + noise[0], -(y + v + noise[1])  # equally good; b is negative
+        difference, low, high = scores.compare(a, b, y, groups=group, n_boot=200)
+        assert low < difference < high
+        inside.append(low < 0 < high)
+    assert np.mean(inside) > 0.8
+    y = rng.normal(size=1000)
+    better, low, _ = scores.compare(y, y + 3 * rng.normal(size=1000), y, groups=group)
+    assert low > 0.4
+    assert better == pytest.approx(1 - 0.3, abs=0.1)
+    with pytest.raises(ValueError, match="five or more"):
+        scores.compare(y, y, y, groups=group % 4)

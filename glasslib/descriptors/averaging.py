@@ -209,7 +209,13 @@ def averaged_energies(
     )
 
 
-def local_density(frame: Frame, radius: float, *, include: np.ndarray | None = None) -> np.ndarray:
+def local_density(
+    frame: Frame,
+    radius: float,
+    *,
+    include: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
     """Number of particles within ``radius`` of each, itself included, over the sphere's volume.
 
     The simplest structural quantity: what an order parameter has to beat.
@@ -218,16 +224,21 @@ def local_density(frame: Frame, radius: float, *, include: np.ndarray | None = N
     ----------
     frame, radius, include
         As for :func:`sphere_average`.
+    weights : (N,) float array, optional
+        What each particle counts, 1 by default. With the particles' own volumes (areas) this is
+        the local packing fraction, in which a mixture's composition does not show.
 
     Returns
     -------
     (N,) float64 array, 1/σ_AA^d
     """
-    counted = _included(frame, include)
+    counted = _included(frame, include).astype(np.float64)
+    if weights is not None:
+        counted *= _finite_values(weights, frame)
     if radius == 0:
         raise ValueError("radius is 0; expected a sphere that holds neighbours.")
     volume = np.pi * radius**2 if _frames.dimensions(frame) == 2 else 4 / 3 * np.pi * radius**3
-    return _within(frame, radius) @ counted.astype(np.float64) / volume
+    return _within(frame, radius) @ counted / volume
 
 
 def _finite_values(values: np.ndarray, frame: Frame) -> np.ndarray:
