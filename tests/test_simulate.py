@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from oracles import refuses, same
 
-from glasslib import engines, frames, simulate, systems
-from glasslib.engines import base
+from glasslib import dynamics, engines, frames, neighbors, simulate, systems
+from glasslib.engines import base, edmd
 
 SYSTEM = systems.get("bihani-2d")
 TEMPERATURES = (1.0, 0.8, 0.6, 0.4)
@@ -549,6 +549,18 @@ def test_disks_store_cage_relative_displacements(tmp_path):
         np.mean([made.log[f"{kind}msd_{s}"][:, 0] for s in "AB"]) for kind in ("", "cage_relative_")
     ]
     assert 1.05 < msd[1] / msd[0] < 1.3
+    near, by_hand = neighbors.voronoi(start), []
+    for m in range(3):  # the same draws, one by one
+        begin = frames.copy(start, log={})
+        rng = np.random.default_rng(np.random.SeedSequence((2, 0, m)))
+        begin.particles.velocity = base.thermal_velocities(80, 1.0, rng, dimensions=2)
+        moving = edmd.Edmd().run(begin, disks, duration=2.0, sample_times=[0.01, 2.0])
+        final = np.stack([frames.unwrapped(f) for f in moving])
+        u = dynamics.cage_relative(frames.unwrapped(begin), final, near)
+        by_hand.append(np.linalg.norm(u, axis=2).T)
+    np.testing.assert_allclose(
+        made.log["particles/cage_relative_propensity"], np.mean(by_hand, axis=0), atol=2e-5
+    )
     path = tmp_path / "disks.gsd"
     simulate.isoconfigurational(start, disks, path=path, **run)
     refuses(
