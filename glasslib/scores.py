@@ -349,7 +349,7 @@ def correlate_times(
 
 
 def blocks(frame: Frame, per_edge: int) -> np.ndarray:
-    """Which of ``per_edge``^d equal cells of the box each particle is in, (N,) int64.
+    """Which of the equal cells of the box each particle is in, ``per_edge`` an edge, (N,) int64.
 
     As ``groups`` of :func:`correlate` or :func:`compare` they give intervals for one
     configuration: particles near each other are alike, and a bootstrap over particles takes them
@@ -377,7 +377,7 @@ def compare(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """How much better a correlates with y than b does: |r(a, y)| − |r(b, y)|, and its interval.
+    """How much better a correlates with y than b does, in absolute value, and the interval of it.
 
     Parameters
     ----------
