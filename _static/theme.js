@@ -93,10 +93,19 @@
         change["annotations[" + k + "].y"] = top;
       }
     });
-    for (let box = div; box && box.style.height; box = box.parentElement) {
-      box.style.height = change.height + "px";
-    }
-    return window.Plotly.relayout(div, change);
+    const resize = (height) => {
+      for (let box = div; box && box.style.height; box = box.parentElement) {
+        box.style.height = height + "px";
+      }
+    };
+    resize(change.height);
+    return window.Plotly.relayout(div, change).then(() => {
+      // a legend of many lines takes its room from the panels: give it back
+      const lacking = Math.round(n * each - div._fullLayout._size.h);
+      if (lacking < 20) return null;
+      resize(change.height + lacking);
+      return window.Plotly.relayout(div, { height: change.height + lacking });
+    });
   }
 
   function adopt(div) {
