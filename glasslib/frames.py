@@ -305,11 +305,9 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
     types = list(p.types or ["A"])
     if not np.issubdtype(typeid.dtype, np.integer):
         raise FrameError(f"{where}: typeid has type {typeid.dtype}; expected whole numbers.")
-    if (worst := typeid.max() if typeid.max() >= len(types) else typeid.min()) not in range(
-        len(types)
-    ):
+    if len(bad := typeid[(typeid < 0) | (typeid >= len(types))]):
         raise FrameError(
-            f"{where}: a particle has type index {worst}, but there are only "
+            f"{where}: a particle has type index {bad[0]}, but there are only "
             f"{len(types)} types ({', '.join(types)}), from 0."
         )
     if dimensions(frame) == 2 and np.any(p.position[:, 2] != 0):
@@ -443,7 +441,12 @@ def _like_the_first(frames: list[Frame], path: str | os.PathLike) -> Iterator[Fr
     GSD takes from the first frame whatever a later one does not hold, labels and velocities
     too, and drops last frames that hold nothing new.
     """
+
+    def is_column(value: np.ndarray) -> bool:
+        return np.shape(value)[1:] == (1,)
+
     first = frames[0]
+    columns = {key for f in frames for key, value in f.log.items() if is_column(value)}
     number = len({f.configuration.step or 0 for f in frames}) == 1
     for k, frame in enumerate(frames):
         lacking = sorted(set(first.log) - set(frame.log))
@@ -463,15 +466,11 @@ def _like_the_first(frames: list[Frame], path: str | os.PathLike) -> Iterator[Fr
             ):
                 frame = copy(frame)
                 setattr(frame.particles, name, np.zeros((frame.particles.N, 3), kind))
-        narrow = {f"{COLUMN}{key}": np.shape(value)[1:] == (1,) for key, value in frame.log.items()}
-        if k == 0:
-            marked = [key for key, is_narrow in narrow.items() if is_narrow]
-        elif set(marked) != {key for key, is_narrow in narrow.items() if is_narrow}:
-            marked = list(narrow)
-        if marked:
-            marks = {key: np.array([int(narrow[key])]) for key in marked}
-            frame = copy(frame, log={**frame.log, **marks})
-        yield frame
+        marks = {
+            f"{COLUMN}{k}": np.array([int(is_column(frame.log[k]))])
+            for k in columns & set(frame.log)
+        }
+        yield copy(frame, log=frame.log | marks) if marks else frame
 
 
 def read(path: str | os.PathLike, **options: object) -> list[Frame]:

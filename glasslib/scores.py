@@ -569,8 +569,8 @@ def null_shift(
         )
     x, labels, _ = _table(np.asarray(x)[mine], np.asarray(labels)[mine], None, method)
     source = moved(frame, include=mine, n_shift=n_shift, seed=seed)
-    moved_ = x[source]
-    return _band(_ranks(moved_) if method == "spearman" else moved_, labels, level)
+    field = x[source]
+    return _band(_ranks(field) if method == "spearman" else field, labels, level)
 
 
 def _band(
