@@ -3,6 +3,7 @@
 import doctest
 import itertools
 import sys
+import tracemalloc
 
 import numba
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.special import sph_harm_y
 from glasslib import frames
 from glasslib.descriptors import (
     averaged_radial_angular,
+    averaging,
     bond_order,
     radial_angular,
     shell_average,
@@ -302,6 +304,37 @@ def test_generations_and_their_columns():
     assert X.shape == (216, 4 * first.shape[1]) == (216, len(table))
     spread = [X[:, [c.generation == n for c in table]].std(axis=0).mean() for n in range(4)]
     assert spread == sorted(spread, reverse=True)
+
+
+def test_memory_beside_the_result_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(averaging, "CHUNK", 500)
+    frame = jittered(20)
+    file = tmp_path / "X.npy"
+    X = np.lib.format.open_memmap(file, "w+", np.float64, (8000, 1176))
+    tracemalloc.start()
+    found, table = averaged_radial_angular(frame, 2.3, out=X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is X
+    assert len(table) == 1176
+    # 75 MB of result; 2048 rows of 392 columns (6 MB) for each of the threads at work, twice
+    assert peak < (12 * numba.config.NUMBA_NUM_THREADS + 10) * 2**20 < X.nbytes
+    X.flush()
+    monkeypatch.setattr(averaging, "CHUNK", 10**6)
+    np.testing.assert_array_equal(np.load(file), averaged_radial_angular(frame, 2.3)[0])
+
+
+@pytest.mark.parametrize(
+    "out", [np.empty((216, 30)), np.empty((216, 3 * 110), np.float32), [[0.0]]], ids=str
+)
+def test_out_that_does_not_fit(out):
+    refuses(
+        lambda: averaged_radial_angular(
+            jittered(6), 1.9, radial=SHORT, angular=SHORT_ANGULAR, out=out
+        ),
+        "out is",
+        "expected a float64 array of shape (216, 330)",
+    )
 
 
 def test_two_dimensions_have_radial_functions_alone():

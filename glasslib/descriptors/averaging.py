@@ -16,7 +16,9 @@ from numba import njit
 
 from glasslib import frames as _frames
 from glasslib.frames import Frame
-from glasslib.neighbors import _Cells, within
+from glasslib.neighbors import _Cells, _search, cutoff_matrix, within
+
+CHUNK = 8192  # particles whose lists of neighbours are held at once
 
 
 def sphere_average(
@@ -255,29 +257,49 @@ def _finite_values(values: np.ndarray, frame: Frame) -> np.ndarray:
 
 
 def _generations(values: np.ndarray, frame: Frame, r_c: float, n_max: int) -> np.ndarray:
-    """(N, k) -> (N, k (n_max + 1)); one neighbour list for all generations."""
-    if not np.isfinite(r_c) or r_c <= 0:
-        raise ValueError(f"r_c is {r_c!r}; expected a positive distance in σ_AA.")
+    """(N, k) -> (N, k (n_max + 1))"""
     n, k = values.shape
     out = np.empty((n, k * (n_max + 1)))
     out[:, :k] = values
-    near = within(frame, float(r_c))
-    weight = np.exp(-near.distance / r_c)
-    # neighbours in space one after the other, so that what they read is still in the cache
-    order = _Cells.of(frame, float(r_c)).order
-    for generation in range(n_max):
-        _weighted_mean(order, near.offsets, near.index, weight, out, generation * k, k)
+    average_in_place(out, frame, r_c, n_max=n_max)
     return out
 
 
+def average_in_place(table: np.ndarray, frame: Frame, r_c: float, *, n_max: int) -> None:
+    """Fill a table with averages of its first columns, as :func:`shell_average` makes it.
+
+    Parameters
+    ----------
+    table : (N, k (n_max + 1)) float64 array
+        X^(0) in the first k columns; the others are written over. It may be larger than memory,
+        a :func:`numpy.lib.format.open_memmap`.
+    frame, r_c, n_max
+        As for :func:`shell_average`.
+    """
+    if not np.isfinite(r_c) or r_c <= 0:
+        raise ValueError(f"r_c is {r_c!r}; expected a positive distance in σ_AA.")
+    cutoff_matrix(frame, float(r_c))  # refuses what the box cannot hold
+    k = table.shape[1] // (n_max + 1)
+    cells = _Cells.of(frame, float(r_c))
+    # neighbours in space one after the other, so that what they read is still in the cache
+    chunks = np.array_split(cells.order, max(1, -(-frame.particles.N // CHUNK)))
+    for generation in range(n_max):
+        for chunk in chunks:
+            if generation == 0 or len(chunks) > 1:  # the lists of all take too much memory
+                near = _search(cells, chunk)
+                weight = np.exp(-near.distance / r_c)
+            _weighted_mean(chunk, near.offsets, near.index, weight, table, generation * k, k)
+
+
 @njit(cache=True)
-def _weighted_mean(order, offsets, index, weight, table, begin, k):
+def _weighted_mean(who, offsets, index, weight, table, begin, k):
     """Average ``k`` columns from ``begin`` into the next ``k``; a particle's own weight is 1."""
-    for i in order:
+    for row in range(len(who)):
+        i = who[row]
         target = table[i, begin + k : begin + 2 * k]
         target[:] = table[i, begin : begin + k]
         total = 1.0
-        for entry in range(offsets[i], offsets[i + 1]):
+        for entry in range(offsets[row], offsets[row + 1]):
             w = weight[entry]
             total += w
             source = table[index[entry], begin : begin + k]

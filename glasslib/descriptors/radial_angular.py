@@ -32,7 +32,7 @@ import numpy as np
 from numba import njit
 
 from glasslib import frames as _frames
-from glasslib.descriptors.averaging import shell_average
+from glasslib.descriptors.averaging import average_in_place
 from glasslib.descriptors.bond_order import _coefficients
 from glasslib.frames import Frame
 from glasslib.neighbors import _Cells
@@ -203,54 +203,10 @@ def radial_angular(
     >>> X.round(4).tolist()
     [[0.0, 0.0, 0.6065, 1.0], [0.6065, 1.0, 0.0, 0.0]]
     """
-    _frames.check(frame)
-    types = list(frame.particles.types or ["A"])
-    grid = _Grid.of(types if species is None else species, radial, angular, l)
-    unknown = [name for name in grid.species if name not in types]
-    if unknown:
-        raise ValueError(f"no species {unknown[0]!r}; the frame has {', '.join(types)}.")
-    if len(grid.angular) and _frames.dimensions(frame) == 2:
-        raise ValueError(
-            "radial_angular got a 2D frame; expected 3D for spherical harmonics. Ask for radial "
-            "functions alone by angular=None."
-        )
+    grid = _grid(frame, species, radial, angular, l)
     asked = _asked(frame, particles)
-    of_type, runs, powers = grid.runs(types)
-    reach = grid.reach
-    narrowest = float(_frames.heights(frame.configuration.box).min())
-    if 2 * reach >= narrowest:
-        raise ValueError(
-            f"the shells reach {reach:.4g} (largest r + {REACH} δ) but the box is only "
-            f"{narrowest:.4g} wide where it is narrowest; expected at least twice that. Use fewer "
-            "shells or more particles."
-        )
-    cells = _Sorted.of(frame, reach)
     out = np.zeros((len(asked), grid.width))
-    angular_reach = grid.angular_reach
-    l_max = max(grid.orders) if len(grid.angular) else 0
-    tables = _recurrence(l_max)
-    orders = np.array(grid.orders if len(grid.angular) else (), dtype=np.int64)
-
-    def describe(rows: np.ndarray) -> int:
-        return _describe(
-            rows, asked, *cells, reach, angular_reach, of_type, runs, powers,
-            grid.n_radial, len(grid.angular), orders, l_max, *tables, out,
-        )  # fmt: skip
-
-    # neighbours in space one after the other, so that what they read is still in the cache
-    rows = np.argsort(cells.rank[asked], kind="stable")
-    threads = numba.config.NUMBA_NUM_THREADS
-    parts = np.array_split(rows, max(1, min(8 * threads, len(rows) // 32))) if threads > 1 else ()
-    if len(parts) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            overlapping = max(pool.map(describe, parts))
-    else:
-        overlapping = describe(rows)
-    if overlapping >= 0:
-        raise ValueError(
-            f"particle {overlapping} has another at the same place; a bond between them has no "
-            "direction. Remove one of them."
-        )
+    _fill(frame, grid, asked, out)
     return out
 
 
@@ -263,6 +219,7 @@ def averaged_radial_angular(
     angular: np.ndarray | None = ANGULAR,
     l: int | Iterable[int] = ORDERS,  # noqa: E741
     species: Iterable[str] | None = None,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, list[Column]]:
     """Descriptors of all generations up to ``n_max``, and what their columns are.
 
@@ -277,17 +234,36 @@ def averaged_radial_angular(
         2.3 in Kob–Andersen (ρ = 1.2, T = 0.44) and 2.1 in binary hard spheres (η = 0.58).
     n_max : int
         Last generation; the Letter uses 2.
+    out : (N, (n_max + 1) n_columns) float64 array, optional
+        Where to write, for systems whose result memory cannot hold: an open
+        :func:`numpy.lib.format.open_memmap`, say. The result takes 9.4 kB a particle at the
+        defaults, all else some 60 MB: descriptors and lists of neighbours are made by chunks.
 
     Returns
     -------
     X : (N, (n_max + 1) n_columns) float64 array
+        ``out``, if there is one.
     columns : list of Column
+
+    Raises
+    ------
+    ValueError
+        As :func:`radial_angular` and :func:`glasslib.descriptors.averaging.shell_average`, or if
+        ``out`` is not such an array.
     """
-    grid = {"radial": radial, "angular": angular, "l": l}
-    names = list(frame.particles.types or ["A"]) if species is None else _names(species)
-    table = columns(names, **grid, n_max=n_max)
-    X = radial_angular(frame, **grid, species=names)
-    return shell_average(X, frame, r_c, n_max=n_max), table
+    species = list(frame.particles.types or ["A"]) if species is None else _names(species)
+    table = columns(species, radial=radial, angular=angular, l=l, n_max=n_max)
+    grid = _grid(frame, species, radial, angular, l)
+    shape = (frame.particles.N, len(table))
+    X = np.empty(shape) if out is None else out
+    if not isinstance(X, np.ndarray) or X.shape != shape or X.dtype != np.float64:
+        raise ValueError(
+            f"out is {getattr(X, 'dtype', type(X).__name__)} of shape {np.shape(X)}; expected a "
+            f"float64 array of shape {shape}."
+        )
+    _fill(frame, grid, np.arange(frame.particles.N), X[:, : grid.width])
+    average_in_place(np.asarray(X), frame, r_c, n_max=n_max)
+    return X, table
 
 
 # ------------------------------------------------------------------------------------ behind them
@@ -368,6 +344,65 @@ class _Grid(NamedTuple):
             np.array(of_type, dtype=np.int64),
             np.array(runs, dtype=np.float64).reshape(-1, 6),
             np.array(powers, dtype=np.float64),
+        )
+
+
+def _grid(frame: Frame, species, radial, angular, l) -> _Grid:  # noqa: E741
+    """The shells and orders asked for, checked against the frame."""
+    _frames.check(frame)
+    types = list(frame.particles.types or ["A"])
+    grid = _Grid.of(types if species is None else species, radial, angular, l)
+    unknown = [name for name in grid.species if name not in types]
+    if unknown:
+        raise ValueError(f"no species {unknown[0]!r}; the frame has {', '.join(types)}.")
+    if len(grid.angular) and _frames.dimensions(frame) == 2:
+        raise ValueError(
+            "radial_angular got a 2D frame; expected 3D for spherical harmonics. Ask for radial "
+            "functions alone by angular=None."
+        )
+    return grid
+
+
+def _fill(frame: Frame, grid: _Grid, asked: np.ndarray, out: np.ndarray) -> None:
+    """Descriptors of the particles ``asked``, chunk by chunk, into (n, width) ``out``."""
+    of_type, runs, powers = grid.runs(list(frame.particles.types or ["A"]))
+    reach = grid.reach
+    narrowest = float(_frames.heights(frame.configuration.box).min())
+    if 2 * reach >= narrowest:
+        raise ValueError(
+            f"the shells reach {reach:.4g} (largest r + {REACH} δ) but the box is only "
+            f"{narrowest:.4g} wide where it is narrowest; expected at least twice that. Use fewer "
+            "shells or more particles."
+        )
+    cells = _Sorted.of(frame, reach)
+    angular_reach = grid.angular_reach
+    l_max = max(grid.orders) if len(grid.angular) else 0
+    tables = _recurrence(l_max)
+    orders = np.array(grid.orders if len(grid.angular) else (), dtype=np.int64)
+
+    def describe(rows: np.ndarray) -> int:
+        part = np.zeros((len(rows), grid.width))
+        overlapping = _describe(
+            asked[rows], *cells, reach, angular_reach, of_type, runs, powers,
+            grid.n_radial, len(grid.angular), orders, l_max, *tables, part,
+        )  # fmt: skip
+        out[rows] = part
+        return overlapping
+
+    # neighbours in space one after the other, so that what they read is still in the cache
+    rows = np.argsort(cells.rank[asked], kind="stable")
+    threads = numba.config.NUMBA_NUM_THREADS
+    few = min(8 * threads, len(rows) // 32) if threads > 1 else 1
+    parts = np.array_split(rows, max(few, -(-len(rows) // CHUNK), 1))
+    if threads > 1 and len(parts) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            overlapping = max(pool.map(describe, parts))
+    else:
+        overlapping = max(map(describe, parts))
+    if overlapping >= 0:
+        raise ValueError(
+            f"particle {overlapping} has another at the same place; a bond between them has no "
+            "direction. Remove one of them."
         )
 
 
@@ -462,6 +497,7 @@ class _Sorted(NamedTuple):
         return cls(rank, position, typeid, cell, cells.start, cells.shape, around, cells.matrix)
 
 
+CHUNK = 2048  # particles described before their rows are written to the result
 BATCH = 48  # directions whose harmonics are made at once: fast, and a cache holds them
 TOGETHER = 4  # of which so many are added at once; divides BATCH
 
@@ -470,18 +506,18 @@ _options = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}, "no
 
 @njit(**_options)
 def _describe(
-    rows, asked, rank, position, typeid, cell, start, shape, around, matrix, reach, angular_reach,
+    who, rank, position, typeid, cell, start, shape, around, matrix, reach, angular_reach,
     of_type, runs, powers, n_radial, n_angular, orders, l_max, sectoral, a, b, out,
 ):  # fmt: skip
-    """Fill ``rows`` of ``out``; the first particle that shares its place with another, or −1."""
+    """A row of ``out`` for each of ``who``; one of them at the same place as another, or −1."""
     n_types = len(of_type) - 2
     width = (l_max + 1) ** 2
     near, kind = np.empty((4, 256)), np.empty(256, np.int64)
     direction, weight = np.zeros((5, BATCH)), np.zeros((BATCH, n_angular))
     by_order, harmonics = np.zeros((width, BATCH)), np.zeros((TOGETHER, width))
     total, sums = np.zeros(n_angular), np.zeros((n_angular, width))
-    for row in rows:
-        i = rank[asked[row]]
+    for row in range(len(who)):
+        i = rank[who[row]]
         n, near, kind = _gather(
             i, position, typeid, cell, start, shape, around, matrix, reach, near, kind
         )
@@ -491,7 +527,7 @@ def _describe(
         for j in range(n):
             r = np.sqrt(near[3, j])
             if r < 1e-6 * reach:
-                return asked[row]
+                return who[row]
             for run in range(of_type[kind[j]], of_type[kind[j] + 1]):
                 _add_gaussians(r, runs[run], powers, out[row])
             if r >= angular_reach:
