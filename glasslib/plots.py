@@ -734,6 +734,62 @@ def add_curve(
     return fig
 
 
+def add_ranges(
+    fig: go.Figure,
+    values: Mapping[str, Sequence[float]],
+    *,
+    name: str,
+    color: str | None = None,
+    symbol: str = "circle",
+    row: int | None = None,
+    col: int | None = None,
+    showlegend: bool = True,
+) -> go.Figure:
+    """Add medians and whole ranges, line by line: several predictors held against one thing.
+
+    Parameters
+    ----------
+    fig : plotly.graph_objects.Figure
+        Changed in place: its y axis has categories, the first on top.
+    values : mapping of str to floats
+        Of each line, any number of values: of seeds, of configurations.
+    name : str
+        Legend entry.
+    color, symbol : str, optional
+    row, col : int, optional
+        Panel.
+    showlegend : bool
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The same figure.
+
+    Raises
+    ------
+    ValueError
+        For a line without values.
+    """
+    empty = [label for label, many in values.items() if len(many) == 0]
+    if empty:
+        raise ValueError(f"{empty[0]!r} has no values; expected one at least.")
+    if color is None:
+        used = sum(1 for t in fig.data if t.showlegend is not False)
+        color = PALETTE[used % len(PALETTE)]
+    low, middle, high = (
+        np.array([f(many) for many in values.values()], float) for f in (min, np.median, max)
+    )
+    fig.add_trace(
+        go.Scatter(
+            x=middle, y=list(values), name=name, mode="markers", showlegend=showlegend,
+            marker={"color": color, "size": 9, "symbol": symbol},
+            error_x={"array": high - middle, "arrayminus": middle - low, "thickness": 1},
+        ), row=row, col=col,
+    )  # fmt: skip
+    fig.update_yaxes(type="category", autorange="reversed", row=row, col=col)
+    return fig
+
+
 def add_points(
     fig: go.Figure,
     x: np.ndarray,

@@ -198,6 +198,49 @@ def correlate(
     return Correlation(r, low, high, len(x), m, method, level)
 
 
+def partial(
+    x: np.ndarray, y: np.ndarray, given: np.ndarray, *, method: Method = "pearson"
+) -> float:
+    """Partial correlation: what x and y have in common beyond what each has with ``given``.
+
+    The correlation of what a linear regression on ``given`` leaves of x and of y; of their ranks
+    with ``"spearman"``.
+
+    Parameters
+    ----------
+    x, y : (n,) float arrays
+    given : (n,) or (n, k) float array
+        One quantity or several.
+    method : {"pearson", "spearman"}
+
+    Returns
+    -------
+    float
+        NaN where nothing is left.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> z, a, b = rng.normal(size=(3, 4000))
+    >>> round(correlate(z + a, z + b, n_boot=0).r, 2), round(partial(z + a, z + b, z), 2)
+    (0.5, 0.0)
+    """
+    x, y, _ = _samples(x, y, None, method)
+    given = np.asarray(given, dtype=np.float64)
+    if given.ndim not in (1, 2) or len(given) != len(x) or not np.isfinite(given).all():
+        raise ValueError(
+            f"given has shape {given.shape}; expected ({len(x)},) or ({len(x)}, k), finite."
+        )
+    both, given = np.column_stack([x, y]), given.reshape(len(x), -1)
+    if method == "spearman":
+        both, given = _ranks(both), _ranks(given)
+    both, given = both - both.mean(axis=0), given - given.mean(axis=0)
+    left = both - given @ np.linalg.lstsq(given, both, rcond=None)[0]
+    if np.any(left.std(axis=0) < 1e-9 * both.std(axis=0)):
+        return float("nan")
+    return _pearson(*left.T)
+
+
 def standardised(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Each group to mean 0 and variance 1, so that an average over both species makes sense.
 

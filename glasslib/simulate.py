@@ -188,7 +188,8 @@ def equilibrated(
         ``equilibration/self_isf_A``, …, (n_windows, n_times); over all particles
         ``equilibration/collective_isf``, same shape; ``equilibration/potential_energy`` (soft)
         and ``equilibration/pressure``, (n_windows, n_thermo). Scattering functions are at the
-        system's ``wavenumber``.
+        system's ``wavenumber``. ``equilibration/position``, (n_windows, 3 N) float32: positions
+        at the end of each window, x, y, z of one particle after the other.
     """
     driver = engines.choose(system, engine)
     _check_temperature(system, kT)
@@ -259,6 +260,9 @@ def equilibrated(
             if key not in (*state, "times", "provenance"):
                 stacked = np.stack([np.ravel(f.log[key]) for f in made])
                 log[f"equilibration/{key}"] = stacked.astype(np.float32)
+        log["equilibration/position"] = np.stack(
+            [np.ravel(f.particles.position).astype(np.float32) for f in made]
+        )
         return _stamped(frames.copy(current, log=log), driver, **protocol)
 
     def expected(_: int) -> dict:
@@ -595,7 +599,7 @@ def isoconfigurational(
         ``particles/inherent_position`` (N, 3) and ``inherent_energy`` (1,) per particle. Per
         draw, (n_replicas, n_times): ``msd_A``, … and, where the system has a wavenumber,
         ``self_isf_A``, …, and ``collective_isf``. What :func:`equilibrated` found
-        (``equilibration/…``) stays.
+        (``equilibration/…``, but its positions) stays.
     """
     configurations = [configurations] if isinstance(configurations, Frame) else configurations
     configurations = list(configurations)
@@ -644,6 +648,7 @@ def isoconfigurational(
     # entries of every configuration: a GSD file lends those of its first frame to the others
     kept = {"kT", "eta", "cooling_rate", "potential_energy", "density", "particles/energy"}
     kept |= {k for k in configurations[0].log if k.startswith("equilibration/")}
+    kept -= {"equilibration/position"}  # large, and of the liquid, not of its draws
     kept = kept.intersection(*(c.log for c in configurations))
 
     def one(c: int, _: Frame | None) -> Frame:

@@ -175,3 +175,13 @@ def test_local_packing_fraction_is_that_of_the_box():
     np.testing.assert_allclose(whole, parts[0] + parts[1])
     with pytest.raises(ValueError, match=r"expected \(3000,\)"):
         local_density(frame, 3.0, weights=area[1:])
+
+
+def test_a_frame_from_a_file_whose_number_is_unsigned(tmp_path):
+    made = frames.build(np.arange(12).reshape(4, 3) - 5.0, 20.0, [0, 0, 1, 1])
+    frames.write(tmp_path / "four.gsd", made)
+    (read,) = frames.read(tmp_path / "four.gsd")
+    values = np.arange(4.0)
+    np.testing.assert_array_equal(
+        exponential_average(values, read, 8.0), exponential_average(values, made, 8.0)
+    )

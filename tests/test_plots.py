@@ -102,6 +102,20 @@ def test_curve_lengths_are_checked():
         plots.add_curve(plots.figure(), np.arange(3), np.arange(2), name="a")
 
 
+def test_ranges_show_median_and_ends_by_name():
+    fig = plots.panels(["one", "two"])
+    plots.add_ranges(fig, {"order": [0.1, 0.4, 0.3], "density": [0.2]}, name="disks", row=1, col=2)
+    (dots,) = fig.data
+    assert list(dots.y) == ["order", "density"]
+    np.testing.assert_allclose(dots.x, [0.3, 0.2])
+    np.testing.assert_allclose(dots.error_x.array, [0.1, 0.0])
+    np.testing.assert_allclose(dots.error_x.arrayminus, [0.2, 0.0])
+    assert fig.layout.yaxis2.autorange == "reversed"
+    assert fig.layout.yaxis.autorange is None
+    with pytest.raises(ValueError, match="'b' has no values"):
+        plots.add_ranges(fig, {"a": [1.0], "b": []}, name="x")
+
+
 def test_colours_differ_for_colour_blind_eyes():
     """Every pair of the palette differs in lightness or in the blue–yellow direction."""
     rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in plots.PALETTE]) / 255

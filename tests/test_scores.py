@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from oracles import refuses
 from scipy import stats
 
 from glasslib import frames, scores
@@ -414,3 +415,26 @@ def test_comparison_holds_the_truth():
     assert better == pytest.approx(1 - 0.3, abs=0.1)
     with pytest.raises(ValueError, match="five or more"):
         scores.compare(y, y, y, groups=group % 4)
+
+
+def test_partial_correlation_is_the_textbook_formula():
+    rng = np.random.default_rng(4)
+    z = rng.normal(size=300)
+    x, y = z + rng.normal(size=300), -2 * z + rng.normal(size=300)
+    xy, xz, yz = (np.corrcoef(a, b)[0, 1] for a, b in ((x, y), (x, z), (y, z)))
+    expected = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
+    assert scores.partial(x, y, z) == pytest.approx(expected, rel=1e-12)
+    # of ranks: the same formula, whatever grows with the quantities
+    of_ranks = scores.partial(*(np.argsort(np.argsort(v)) * 1.0 for v in (x, y, z)))
+    assert scores.partial(np.exp(x), y**3, np.tanh(z), method="spearman") == pytest.approx(of_ranks)
+
+
+def test_partial_correlation_of_several_and_of_nothing():
+    rng = np.random.default_rng(5)
+    u, v, w = rng.normal(size=(3, 200))
+    both = np.column_stack([u, v])
+    assert abs(scores.partial(u + v + 0.1 * w, u - v + 0.1 * w, both) - 1) < 1e-9
+    assert np.isnan(scores.partial(u, v, u))
+    assert scores.partial(u, v, np.ones(200)) == pytest.approx(np.corrcoef(u, v)[0, 1])
+    refuses(lambda: scores.partial(u, v, w[:-1]), "given has shape (199,)", "(200,)")
+    refuses(lambda: scores.partial(u, v[:-1], w), "199")

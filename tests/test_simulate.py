@@ -351,6 +351,15 @@ def test_equilibration_keeps_its_evidence(spheres):
     early = 1 - SPHERES.wavenumber**2 * log["equilibration/msd_A"][:, 0] / 6
     np.testing.assert_allclose(log["equilibration/self_isf_A"][:, 0], early, atol=0.05)
     assert spheres.particles.velocity is not None
+    ends = log["equilibration/position"].reshape(3, -1, 3)
+    np.testing.assert_array_equal(ends[-1], spheres.particles.position)
+    edge = spheres.configuration.box[:3]
+    step = ends[2] - ends[1]
+    step -= edge * np.rint(step / edge)
+    A = spheres.particles.typeid == 0
+    assert np.mean(np.sum(step[A] ** 2, axis=1)) == pytest.approx(
+        log["equilibration/msd_A"][2, -1], rel=1e-3
+    )
     # βP of this mixture at η = 0.5: 17.2 by BMCSL; 60 spheres and 3 τ are not many
     assert log["equilibration/pressure"].mean() == pytest.approx(17.2, rel=0.2)
     assert simulate.provenance(spheres)["engine"] == "edmd"

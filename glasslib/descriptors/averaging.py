@@ -282,7 +282,7 @@ def average_in_place(table: np.ndarray, frame: Frame, r_c: float, *, n_max: int)
     k = table.shape[1] // (n_max + 1)
     cells = _Cells.of(frame, float(r_c))
     # neighbours in space one after the other, so that what they read is still in the cache
-    chunks = np.array_split(cells.order, max(1, -(-frame.particles.N // CHUNK)))
+    chunks = np.array_split(cells.order, -(-len(cells.order) // CHUNK))
     for generation in range(n_max):
         for chunk in chunks:
             if generation == 0 or len(chunks) > 1:  # the lists of all take too much memory
