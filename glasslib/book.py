@@ -20,6 +20,7 @@ import json
 import math
 import os
 import platform
+import re
 from collections.abc import Sequence
 from importlib import metadata
 from numbers import Real
@@ -494,7 +495,7 @@ class Table:
     ----------
     heads : sequence of str
     rows : sequence of sequences
-        Cells, shown as ``str`` gives them.
+        Cells, shown as ``str`` gives them, with minus signs for hyphens before numbers.
     caption : str
         Said above the table.
     """
@@ -503,7 +504,8 @@ class Table:
         self, heads: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str
     ) -> None:
         self.heads = [str(h) for h in heads]
-        self.rows = [[str(cell) for cell in row] for row in rows]
+        minus = re.compile(r"(?<!\w)-(?=\d)")
+        self.rows = [[minus.sub("−", str(cell)) for cell in row] for row in rows]
         self.caption = caption
         for k, row in enumerate(self.rows):
             if len(row) != len(self.heads):

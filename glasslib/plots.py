@@ -697,9 +697,7 @@ def add_curve(
             raise ValueError(
                 f"{other} has {len(values)} values and x {len(x)}; expected the same number."
             )
-    if color is None:
-        used = sum(1 for t in fig.data if t.showlegend is not False)
-        color = PALETTE[used % len(PALETTE)]
+    color = color or _next_color(fig)
     if low is not None and high is not None:
         r, g, b = (int(color[i : i + 2], 16) for i in (1, 3, 5))
         fig.add_trace(
@@ -732,6 +730,11 @@ def add_curve(
         col=col,
     )
     return fig
+
+
+def _next_color(fig: go.Figure) -> str:
+    used = sum(1 for t in fig.data if t.showlegend is not False)
+    return PALETTE[used % len(PALETTE)]
 
 
 def add_ranges(
@@ -773,9 +776,7 @@ def add_ranges(
     empty = [label for label, many in values.items() if len(many) == 0]
     if empty:
         raise ValueError(f"{empty[0]!r} has no values; expected one at least.")
-    if color is None:
-        used = sum(1 for t in fig.data if t.showlegend is not False)
-        color = PALETTE[used % len(PALETTE)]
+    color = color or _next_color(fig)
     low, middle, high = (
         np.array([f(many) for many in values.values()], float) for f in (min, np.median, max)
     )
@@ -821,9 +822,7 @@ def add_points(
     plotly.graph_objects.Figure
         The same figure.
     """
-    if color is None:
-        used = sum(1 for t in fig.data if t.showlegend is not False)
-        color = PALETTE[used % len(PALETTE)]
+    color = color or _next_color(fig)
     fig.add_trace(
         go.Scatter(
             x=np.asarray(x),

@@ -177,5 +177,7 @@ def test_a_table_of_anything():
     assert "<td>q_3 &lt; 1</td><td>0.5</td>" in shown
     assert shown.count("<tr>") == 3
     assert repr(table).splitlines() == ["First two", "column   R", "q_3 < 1  0.5", "G_B      0.75"]
+    signed = book.Table(["x"], [("-0.5 [-1.0, 2-3]",), ("2026-11-22, KA-4",)], caption="")
+    assert signed.rows == [["−0.5 [−1.0, 2-3]"], ["2026-11-22, KA-4"]]
     with pytest.raises(ValueError, match="row 1 has 1 cells; expected 2"):
         book.Table(["a", "b"], [(1, 2), (3,)], caption="")
