@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from oracles import refuses
 
 from glasslib import frames
 from glasslib.descriptors.averaging import (
+    average_in_place,
     averaged_energies,
     exponential_average,
     local_density,
@@ -185,3 +187,11 @@ def test_a_frame_from_a_file_whose_number_is_unsigned(tmp_path):
     np.testing.assert_array_equal(
         exponential_average(values, read, 8.0), exponential_average(values, made, 8.0)
     )
+
+
+def test_a_table_that_does_not_fit():
+    frame = liquid()
+    refuses(lambda: average_in_place(np.zeros((200, 5)), frame, 1.5, n_max=1), "(200, 5)", "k · 2")
+    refuses(lambda: average_in_place(np.zeros((9, 4)), frame, 1.5, n_max=1), "(9, 4)", "(200,")
+    frame.particles.position[3] = np.nan
+    refuses(lambda: shell_average(np.zeros(200), frame, 1.5, n_max=1), "position")

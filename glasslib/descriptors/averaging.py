@@ -275,11 +275,22 @@ def average_in_place(table: np.ndarray, frame: Frame, r_c: float, *, n_max: int)
         a :func:`numpy.lib.format.open_memmap`.
     frame, r_c, n_max
         As for :func:`shell_average`.
+
+    Raises
+    ------
+    ValueError
+        For a table that does not fit, a cut-off that is no positive distance or that the box
+        cannot hold, or two particles at the same place.
     """
     if not np.isfinite(r_c) or r_c <= 0:
         raise ValueError(f"r_c is {r_c!r}; expected a positive distance in σ_AA.")
+    _frames.check(frame)
     cutoff_matrix(frame, float(r_c))  # refuses what the box cannot hold
-    k = table.shape[1] // (n_max + 1)
+    k, rest = divmod(table.shape[1], n_max + 1)
+    if rest or len(table) != frame.particles.N:
+        raise ValueError(
+            f"table has shape {table.shape}; expected ({frame.particles.N}, k · {n_max + 1})."
+        )
     cells = _Cells.of(frame, float(r_c))
     # neighbours in space one after the other, so that what they read is still in the cache
     chunks = np.array_split(cells.order, -(-len(cells.order) // CHUNK))
