@@ -307,7 +307,7 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
         raise FrameError(f"{where}: typeid has type {typeid.dtype}; expected whole numbers.")
     if len(bad := typeid[(typeid < 0) | (typeid >= len(types))]):
         raise FrameError(
-            f"{where}: a particle has type index {bad[0]}, but there are only "
+            f"{where}: a particle has type index {bad.max()}, but there are only "
             f"{len(types)} types ({', '.join(types)}), from 0."
         )
     if dimensions(frame) == 2 and np.any(p.position[:, 2] != 0):
