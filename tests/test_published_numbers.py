@@ -31,10 +31,12 @@ def test_the_quench_is_worth_more_than_the_averages():
 
 def test_the_controls_are_controls():
     """Nothing is learned from shuffled or moved propensities; split by particle, a lot is."""
-    for name in ("A, shuffled", "A, moved"):
+    for name in ("A, shuffled", "A, moves"):  # the latter has a row for each move of the field
         assert abs(mean_r(name)) < 0.08
-        low, high = STORED[name]["pooled"][1:]
-        assert low < 0 < high
+    low, high = STORED["A, shuffled"]["pooled"][1:]
+    assert low < 0 < high
+    by_move = STORED["A, moves"]["pooled"]
+    assert min(by_move) < 0 < max(by_move)
     assert mean_r("A, moved, by particle") > 0.3
     assert mean_r("A, by particle") > mean_r("A, inherent, n = 2") + 0.05
 
@@ -49,7 +51,7 @@ def test_no_score_is_above_its_ceiling():
 
 
 def test_pooled_intervals_hold_their_value():
-    for found in STORED.values():
-        if "pooled" in found:
+    for name, found in STORED.items():
+        if "pooled" in found and name != "A, moves":
             r, low, high = found["pooled"]
             assert low < r < high
