@@ -8,7 +8,7 @@ A pooled correlation may live entirely in differences *between* configurations (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -394,7 +394,7 @@ def correlate_times(
 def blocks(frame: Frame, per_edge: int) -> np.ndarray:
     """Which of the equal cells of the box each particle is in, ``per_edge`` an edge, (N,) int64.
 
-    As ``groups`` of :func:`correlate` or :func:`compare` they give intervals for one
+    As ``groups`` of :func:`correlate` or :func:`resampled` they give intervals for one
     configuration: particles near each other are alike, and a bootstrap over particles takes them
     for independent. Cells should be wider than the regions are, and a dozen at least.
     """
@@ -409,50 +409,76 @@ def blocks(frame: Frame, per_edge: int) -> np.ndarray:
     return which @ int(per_edge) ** np.arange(d)
 
 
-def compare(
-    a: np.ndarray,
-    b: np.ndarray,
-    y: np.ndarray,
-    *,
-    groups: np.ndarray,
-    method: Method = "spearman",
-    n_boot: int = 500,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """How much better a correlates with y than b does, in absolute value, and the interval of it.
+def redrawn(groups: np.ndarray, n_boot: int, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """Rows of a bootstrap over groups: as many groups as there are, drawn with replacement.
 
     Parameters
     ----------
-    a, b, y : (n,) float arrays
-        Two predictors and what they predict, of the same particles.
     groups : (n,) array
-        Configurations, or :func:`blocks` of one: the bootstrap draws these, the same for both.
+        Configurations, or :func:`blocks` of one: at least five.
+    n_boot, seed : int
+        How many resamples; what they are drawn by.
+
+    Yields
+    ------
+    (rows,) int64 array
+        About n of them.
+    """
+    which = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if (count := int(which.max(initial=-1)) + 1) < 5:
+        raise ValueError(f"there are {count} groups; expected five or more to draw from.")
+    members = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
+    rng = np.random.default_rng(seed)
+    for _ in range(n_boot):
+        yield np.concatenate([members[g] for g in rng.integers(count, size=count)])
+
+
+def resampled(
+    predictors: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    groups: Sequence[np.ndarray],
+    *,
+    method: Method = "spearman",
+    n_boot: int = 300,
+    seed: int = 0,
+) -> tuple[float, np.ndarray]:
+    """Mean correlation over networks and configurations, and the same of resamples.
+
+    The mean is taken inside a resample, so that the interval is one of the mean. Equal seeds draw
+    equal groups: differences of two calls are paired.
+
+    Parameters
+    ----------
+    predictors : sequence of (m, n_c) float arrays
+        For each configuration, what m networks (or other predictors) say of its particles.
+    labels : sequence of (n_c,) float arrays
+        What they should say.
+    groups : sequence of (n_c,) arrays
+        :func:`blocks` of each configuration, drawn anew in each, five or more.
     method : {"pearson", "spearman"}
-    n_boot, level, seed
-        Of the percentile bootstrap.
+    n_boot, seed : int
 
     Returns
     -------
-    difference, low, high : float
-        Signs are those of the whole sample, so that a correlation that passes through zero in a
-        resample counts against its predictor.
+    r : float
+    drawn : (n_boot,) float64 array
+        Their quantiles are the percentile interval.
     """
-    a, y, group = _samples(a, y, groups, method)
-    b = _samples(b, y, groups, method)[0]
-    if (count := int(group.max()) + 1) < 5:
-        raise ValueError(f"there are {count} groups; expected five or more to draw from.")
-    if method == "spearman":  # ranks of the whole sample: resampled, they are ranks but for ties
-        a, b, y = _ranks(a), _ranks(b), _ranks(y)
-    whole = np.array([_pearson(x, y) for x in (a, b)])
-    members = [np.flatnonzero(group == g) for g in range(count)]
-    rng, found = np.random.default_rng(seed), []
-    for _ in range(n_boot):
-        rows = np.concatenate([members[g] for g in rng.integers(count, size=count)])
-        r = np.array([_pearson(x[rows], y[rows]) for x in (a, b)])
-        found.append(np.sign(whole) @ (r * [1, -1]))
-    low, high = _interval(np.array(found), level)
-    return float(np.abs(whole) @ [1, -1]), low, high
+    drawn, whole = np.zeros(n_boot), 0.0
+    for c, (many, label, group) in enumerate(zip(predictors, labels, groups, strict=True)):
+        many, label = np.atleast_2d(np.asarray(many, np.float64)), np.asarray(label, np.float64)
+        for one in many:
+            _samples(one, label, group, method)
+        both = np.vstack([many, label])
+
+        def score(rows, both=both):
+            x = both[:, rows]
+            return np.corrcoef(_ranks(x.T).T if method == "spearman" else x)[-1, :-1].mean()
+
+        whole += score(slice(None)) / len(predictors)
+        for k, rows in enumerate(redrawn(group, n_boot, seed=seed + c)):
+            drawn[k] += score(rows) / len(predictors)
+    return float(whole), drawn
 
 
 def null_shuffle(

@@ -396,25 +396,61 @@ def test_blocks_tile_the_box(d):
         scores.blocks(frame, 0)
 
 
-def test_comparison_holds_the_truth():
+def test_differences_of_resamples_hold_the_truth():
     """Predictors whose noise is alike within blocks: the interval knows of it."""
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(25), 40)
+
+    def gain(a, b, y):
+        """|r| of a minus |r| of b, and its interval."""
+        (r, many), (s, others) = (scores.resampled([x], [y], [group], n_boot=200) for x in (a, b))
+        drawn = np.sign(r) * many - np.sign(s) * others
+        return abs(r) - abs(s), *np.quantile(drawn, (0.025, 0.975))
+
     inside = []
     for _ in range(60):
         y, u, v = (rng.normal(size=25)[group] for _ in range(3))
         noise = 0.3 * rng.normal(size=(2, 1000))
         a, b = y + u + noise[0], -(y + v + noise[1])  # equally good; b is negative
-        difference, low, high = scores.compare(a, b, y, groups=group, n_boot=200)
+        difference, low, high = gain(a, b, y)
         assert low < difference < high
         inside.append(low < 0 < high)
     assert np.mean(inside) > 0.8
     y = rng.normal(size=1000)
-    better, low, _ = scores.compare(y, y + 3 * rng.normal(size=1000), y, groups=group)
+    better, low, _ = gain(y, y + 3 * rng.normal(size=1000), y)
     assert low > 0.4
     assert better == pytest.approx(1 - 0.3, abs=0.1)
     with pytest.raises(ValueError, match="five or more"):
-        scores.compare(y, y, y, groups=group % 4)
+        scores.resampled([y], [y], [group % 4])
+
+
+def test_resamples_average_over_networks_and_configurations():
+    rng = np.random.default_rng(1)
+    labels = [rng.normal(size=n) for n in (300, 400)]
+    many = [y + rng.normal(size=(3, len(y))) for y in labels]
+    groups = [np.arange(len(y)) % 20 for y in labels]
+    r, drawn = scores.resampled(many, labels, groups, n_boot=100, seed=3)
+    each = [scores.correlate(x, y, method="spearman", n_boot=0).r
+            for fields, y in zip(many, labels, strict=True) for x in fields]  # fmt: skip
+    assert r == pytest.approx(np.mean(each), abs=1e-12)
+    assert drawn.shape == (100,)
+    assert drawn.min() < r < drawn.max()
+    again = scores.resampled(many[:1], labels[:1], groups[:1], n_boot=100, seed=3)[1]
+    other = scores.resampled(many[1:], labels[1:], groups[1:], n_boot=100, seed=4)[1]
+    np.testing.assert_allclose(drawn, (again + other) / 2, atol=1e-12)
+    pearson, _ = scores.resampled(many, labels, groups, method="pearson", n_boot=1)
+    assert pearson == pytest.approx(
+        np.mean([np.corrcoef(x, y)[0, 1] for f, y in zip(many, labels, strict=True) for x in f])
+    )
+    refuses(lambda: scores.resampled([many[0][:, :-1]], labels[:1], groups[:1]), "(299,)", "(300,)")
+
+
+def test_redrawn_rows_are_whole_groups():
+    group = np.array(list("abcdeabcde"))
+    for rows in scores.redrawn(group, 20, seed=1):
+        assert len(rows) == 10
+        drawn = np.bincount(rows, minlength=10)
+        np.testing.assert_array_equal(drawn[:5], drawn[5:])
 
 
 def test_partial_correlation_is_the_textbook_formula():
