@@ -444,13 +444,14 @@ def resampled(
 ) -> tuple[float, np.ndarray]:
     """Mean correlation over networks and configurations, and the same of resamples.
 
-    The mean is taken inside a resample, so that the interval is one of the mean. Equal seeds draw
-    equal groups: differences of two calls are paired.
+    The mean is taken inside a resample, so that the interval is one of the mean; networks are
+    drawn anew too, the same for all configurations. Equal seeds draw equal groups: differences of
+    two calls are paired. (Give independent systems different seeds.)
 
     Parameters
     ----------
     predictors : sequence of (m, n_c) float arrays
-        For each configuration, what m networks (or other predictors) say of its particles.
+        For each configuration, what m networks say of its particles.
     labels : sequence of (n_c,) float arrays
         What they should say.
     groups : sequence of (n_c,) arrays
@@ -464,20 +465,28 @@ def resampled(
     drawn : (n_boot,) float64 array
         Their quantiles are the percentile interval.
     """
+    predictors = [np.atleast_2d(np.asarray(many, dtype=np.float64)) for many in predictors]
+    if len(sizes := {len(many) for many in predictors}) != 1:
+        raise ValueError(
+            f"configurations have {', '.join(map(str, sorted(sizes)))} networks; expected as many "
+            "for each, one at least."
+        )
+    (m,) = sizes
+    networks = np.random.default_rng([seed, m]).integers(m, size=(n_boot, m))
     drawn, whole = np.zeros(n_boot), 0.0
     for c, (many, label, group) in enumerate(zip(predictors, labels, groups, strict=True)):
-        many, label = np.atleast_2d(np.asarray(many, np.float64)), np.asarray(label, np.float64)
+        label = np.asarray(label, dtype=np.float64)
         for one in many:
             _samples(one, label, group, method)
         both = np.vstack([many, label])
 
         def score(rows, both=both):
             x = both[:, rows]
-            return np.corrcoef(_ranks(x.T).T if method == "spearman" else x)[-1, :-1].mean()
+            return np.corrcoef(_ranks(x.T).T if method == "spearman" else x)[-1, :-1]
 
-        whole += score(slice(None)) / len(predictors)
+        whole += score(slice(None)).mean() / len(predictors)
         for k, rows in enumerate(redrawn(group, n_boot, seed=seed + c)):
-            drawn[k] += score(rows) / len(predictors)
+            drawn[k] += score(rows)[networks[k]].mean() / len(predictors)
     return float(whole), drawn
 
 

@@ -435,14 +435,30 @@ def test_resamples_average_over_networks_and_configurations():
     assert r == pytest.approx(np.mean(each), abs=1e-12)
     assert drawn.shape == (100,)
     assert drawn.min() < r < drawn.max()
-    again = scores.resampled(many[:1], labels[:1], groups[:1], n_boot=100, seed=3)[1]
-    other = scores.resampled(many[1:], labels[1:], groups[1:], n_boot=100, seed=4)[1]
+    ones = [x[:1] for x in many]
+    drawn = scores.resampled(ones, labels, groups, n_boot=100, seed=3)[1]
+    again = scores.resampled(ones[:1], labels[:1], groups[:1], n_boot=100, seed=3)[1]
+    other = scores.resampled(ones[1:], labels[1:], groups[1:], n_boot=100, seed=4)[1]
     np.testing.assert_allclose(drawn, (again + other) / 2, atol=1e-12)
     pearson, _ = scores.resampled(many, labels, groups, method="pearson", n_boot=1)
     assert pearson == pytest.approx(
         np.mean([np.corrcoef(x, y)[0, 1] for f, y in zip(many, labels, strict=True) for x in f])
     )
     refuses(lambda: scores.resampled([many[0][:, :-1]], labels[:1], groups[:1]), "(299,)", "(300,)")
+
+
+def test_resamples_draw_networks_too():
+    """Networks that disagree widen the interval, whatever the number of particles."""
+    rng = np.random.default_rng(2)
+    y = rng.normal(size=5000)
+    group = np.arange(5000) % 50
+    disagree = np.array([sign * y + rng.normal(size=5000) for sign in (1, 1, 1, -1, -1)])
+    r, drawn = scores.resampled([disagree], [y], [group])
+    assert r == pytest.approx(0.7 / 5, abs=0.03)
+    assert np.std(drawn) == pytest.approx(0.7 * np.sqrt(0.96 / 5), rel=0.2)
+    refuses(
+        lambda: scores.resampled([disagree, disagree[:2]], [y, y], [group, group]), "2, 5 networks"
+    )
 
 
 def test_redrawn_rows_are_whole_groups():
