@@ -58,8 +58,7 @@ class Dataset:
 
 
 _BOTAN = "h3-Open-BDEC/pyg_botan"
-# holds the configurations; whether it holds the licence is not known, so that one comes from the
-# default branch, and its checksum pins it all the same
+# the first commit: it holds the configurations and the licence
 _BOTAN_COMMIT = "c9b8ce4798920873c49ea2677521af47f0e9f177"
 _BOTAN_LICENSE_SHA256 = "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4"
 _BOTAN_SHA256 = {
@@ -76,8 +75,9 @@ _BOTAN_SHA256 = {
 }
 
 
-def _botan(path: str, ref: str, size: int, sha256: str) -> File:
-    return File(path, f"https://raw.githubusercontent.com/{_BOTAN}/{ref}/{path}", size, sha256)
+def _botan(path: str, size: int, sha256: str) -> File:
+    url = f"https://raw.githubusercontent.com/{_BOTAN}/{_BOTAN_COMMIT}/{path}"
+    return File(path, url, size, sha256)
 
 
 #: what :func:`fetch` knows, by name. Of BOTAN the training configurations alone: what its authors
@@ -90,13 +90,11 @@ DATASETS: dict[str, Dataset] = {
         files=(
             *(
                 _botan(
-                    f"small_data/T0.44/train/isoconfig_N4096T0.44_{k}_tc07.npz",
-                    _BOTAN_COMMIT, 3248908, sha256,
+                    f"small_data/T0.44/train/isoconfig_N4096T0.44_{k}_tc07.npz", 3248908, sha256
                 )
                 for k, sha256 in _BOTAN_SHA256.items()
             ),
-            # last: not pinned to a commit, it may change, and the data must not wait for it
-            _botan("LICENSE", "HEAD", 11357, _BOTAN_LICENSE_SHA256),
+            _botan("LICENSE", 11357, _BOTAN_LICENSE_SHA256),
         ),
         home=f"https://github.com/{_BOTAN}",
         citation=(

@@ -9,6 +9,7 @@ column of numbers to ``log['particles/<its name>']``. Files of isoconfigurationa
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import pickle
@@ -16,7 +17,7 @@ import pickletools
 import re
 import string
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -484,6 +485,11 @@ def botan(
     wrapped: if all lie in the box and some displacement is longer than half of it, the minimum
     image is taken.
 
+    BOTAN's layout is that of its published files, which the tests read. GlassBench's, with ``box``
+    a single number, is taken from its public documentation, and tested on made-up arrays alone.
+    Its files in two dimensions at T = 0.23 hold initial positions outside the box and are refused;
+    so are its files of propensities, which lack ``positions``.
+
     The frame's ``log``: ``particles/propensity`` (N,), ``particles/propensity_variance`` (N,)
     (unbiased, over replicas; absent for a single one); ``particles/replica_distance`` (N, M);
     ``times`` where given.
@@ -521,7 +527,7 @@ def botan(
             box = box[:2]
         if len(box) not in (1, d) or not np.all(np.isfinite(box)):
             raise FrameError(
-                f"{path.name}: the file's box is {frames._list(box)}; expected {d} edges, or that "
+                f"{path.name}: the file's box is {_few(box)}; expected {d} edges, or that "
                 "of a cube (square). Give box= or density=."
             )
     if box is None:
@@ -557,8 +563,10 @@ def bapst(path: Path, *, replicas: bool = False) -> list[Frame]:
         (N, n_times, M, 3).
     """
     data = _unpickled(path)
-    if not isinstance(data, dict):
-        raise FrameError(f"{path} holds a {type(data).__name__}; expected a dictionary of arrays.")
+    if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
+        raise FrameError(
+            f"{path} holds a {type(data).__name__}; expected a dictionary of arrays by their names."
+        )
     initial, kind, edges = (_array(data, k, path) for k in ("positions", "types", "box"))
     if initial.ndim != 2 or initial.shape[1] != 3 or edges.shape != (3,) or len(initial) == 0:
         raise FrameError(
@@ -567,41 +575,39 @@ def bapst(path: Path, *, replicas: bool = False) -> list[Frame]:
         )
     log: dict[str, np.ndarray] = {}
     try:
-        chosen = np.ravel(data["time_indices"])
-        known = len(data["time"])
-        if not all(float(i).is_integer() and 0 <= i < known for i in chosen.tolist()):
+        every, chosen = (np.ravel(_array(data, k, path)) for k in ("time", "time_indices"))
+        if not np.all((chosen == np.rint(chosen)) & (chosen >= 0) & (chosen < len(every))):
             raise FrameError(
-                f"{path.name}: time_indices are {frames._list(chosen)}; expected whole numbers "
-                f"from 0 to {known - 1}, into 'time'."
+                f"{path.name}: time_indices are {_few(chosen)}; expected whole numbers "
+                f"from 0 to {len(every) - 1}, into 'time'."
             )
-        times = np.array([data["time"][int(i)] for i in chosen], dtype=float)
+        times = every[chosen.astype(int)]
         if not np.all(np.isfinite(times)) or len(np.unique(times)) < len(times):
             raise FrameError(
-                f"{path.name}: times are {frames._list(times)}; expected finite ones, each once."
+                f"{path.name}: times are {_few(times)}; expected finite ones, each once."
             )
         order = np.argsort(times, kind="stable")
         log["times"] = times[order]
         if "is_values" in data:
-            isf = np.ravel(np.asarray(data["is_values"], dtype=float))
+            isf = np.ravel(_array(data, "is_values", path))
             if isf.shape != times.shape or not np.all(np.isfinite(isf)):
                 raise FrameError(
-                    f"{path.name}: is_values are {frames._list(isf)}; expected {len(times)} finite "
+                    f"{path.name}: is_values are {_few(isf)}; expected {len(times)} finite "
                     "numbers, one a time."
                 )
             log["isf"] = isf[order]
         final = data.get("trajectory_target_positions", ())
         if len(final) == len(times):
-            initial, moved = _displacements(
-                path, initial, np.asarray(final, dtype=float)[order], edges
-            )
+            final = _array(data, "trajectory_target_positions", path)
+            initial, moved = _displacements(path, initial, final[order], edges)
             log.update(_replica_log(moved, replicas))
         elif "targets" in data and not replicas:
             initial, _ = _displacements(path, initial, initial[None, None], edges)
-            targets = np.asarray(data["targets"], dtype=float)
-            if not np.all(np.isfinite(targets)) or np.any(targets < 0):
+            targets = _array(data, "targets", path)
+            if not np.all((targets >= 0) & (targets < 1e9)):
                 raise FrameError(
                     f"{path.name}: targets run from {targets.min()} to {targets.max()}; expected "
-                    "finite mean distances, 0 or more."
+                    "finite mean distances of ordinary size, 0 or more."
                 )
             log["particles/propensity"] = targets[order].T.astype(np.float32)
         else:
@@ -614,9 +620,9 @@ def bapst(path: Path, *, replicas: bool = False) -> list[Frame]:
                 log[name] = np.array([float(data["metadata"][key])])
                 if not np.isfinite(log[name][0]):
                     raise FrameError(f"{path.name}: {key} is {log[name][0]}; expected a number.")
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, FrameError):
-            raise
+    except FrameError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise FrameError(
             f"{path.name} is not as Bapst et al. publish them ({type(error).__name__}: {error}); "
             "expected time, time_indices and trajectory_target_positions (n_times, M, N, 3)."
@@ -632,9 +638,12 @@ def bapst(path: Path, *, replicas: bool = False) -> list[Frame]:
 def _isoconfigurational(
     path: Path, initial: np.ndarray, edges: np.ndarray, kind: np.ndarray, log: dict
 ) -> Frame:
-    if kind.shape != (len(initial),) or not np.all(kind == np.rint(kind)):
+    if kind.shape != (len(initial),):
+        raise FrameError(f"{path.name}: types has shape {kind.shape}; expected ({len(initial)},).")
+    wrong = kind[~((kind == np.rint(kind)) & (np.abs(kind) <= 1000))]
+    if len(wrong):
         raise FrameError(
-            f"{path.name}: types has shape {kind.shape}; expected ({len(initial)},) whole numbers."
+            f"{path.name}: types hold {wrong[0]:g}; expected whole numbers, 0 to 1000."
         )
     kind = kind.astype(int)
     typeid, types = _numbered(kind, path, first=1 if kind.size and kind.min() == 1 else 0)
@@ -698,36 +707,85 @@ def _replica_log(moved: np.ndarray, replicas: bool) -> dict[str, np.ndarray]:
 
 
 def _array(data: dict, name: str, path: Path) -> np.ndarray:
-    """An array of numbers that a file must hold."""
+    """An array of numbers that a file must hold, as float64; FrameError where it is none."""
     if name not in data:
-        raise FrameError(
-            f"{path.name} lacks {name!r}; it holds {', '.join(map(str, data)) or 'nothing'}."
-        )
-    value = np.asarray(data[name])
-    if value.dtype.kind not in "biuf":
+        raise FrameError(f"{path.name} lacks {name!r}; it holds {', '.join(data) or 'nothing'}.")
+    value = data[name]
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "biuf":
         raise FrameError(f"{path.name}: {name} has type {value.dtype}; expected numbers.")
-    return value.astype(np.float64)
+    if _holds_text(value, set()):
+        raise FrameError(f"{path.name}: {name} holds text; expected numbers.")
+    try:
+        with np.errstate(over="ignore"):  # of longer types; infinities are refused later
+            return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, ArithmeticError, MemoryError) as error:
+        raise FrameError(
+            f"{path.name}: {name} does not become an array ({' '.join(str(error).split())}); "
+            "expected numbers, in lists of equal length."
+        ) from None
 
 
-#: bytes of an array in an archive, unpacked, beyond which it is not that of a configuration
-LARGEST = 4 << 30
+def _holds_text(value: object, seen: set[int]) -> bool:
+    """Whether text is in nested lists; numpy would read numbers out of it. ``seen``: lists."""
+    if isinstance(value, list):
+        if id(value) in seen:
+            return False
+        seen.add(id(value))
+        return any(_holds_text(v, seen) for v in value)
+    return isinstance(value, str | bytes)
+
+
+def _few(values: np.ndarray) -> str:
+    """Up to ten numbers, for a message."""
+    return frames._list(np.ravel(values)[:10]) + (" and more" if np.size(values) > 10 else "")
+
+
+#: bytes of a file's arrays, as float64, beyond which they are not those of a configuration
+LARGEST = 256 << 20
+
+
+def _size(value: object, known: dict[int, int]) -> int:
+    """Bytes of arrays as float64 and of what holds them, counted wherever they occur.
+
+    A list that holds another one twice counts it twice, as numpy would make it. Numbers and
+    containers count what Python takes for them. ``known`` are sizes by identity, at first ``{}``.
+    """
+    if id(value) in known:
+        return known[id(value)]
+    if isinstance(value, np.ndarray):
+        size = 128 + 8 * value.size
+    elif isinstance(value, list | dict):
+        items = value if isinstance(value, list) else value.values()
+        size = known[id(value)] = 64 + sum(_size(v, known) for v in items)
+    else:
+        size = 32 + (4 * len(value) if isinstance(value, str | bytes) else 0)
+    return _bounded(size)
+
+
+def _bounded(size: int) -> int:
+    """A number of bytes; ValueError above :data:`LARGEST`."""
+    if size > LARGEST:
+        raise ValueError(
+            f"its arrays take {size} bytes or more, above {LARGEST}; for a file that you trust set "
+            "glasslib.readers.LARGEST higher"
+        )
+    return size
 
 
 def _npz(path: Path, needed: Sequence[str], more: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Some arrays of an .npz file; never objects, which could run code, and no others."""
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError("it holds a single array")
-        with file:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise ValueError("it holds a single array")
             names = list(file.files)
             wanted = [k for k in (*needed, *more) if k in names]
-            for k in wanted:
-                if (size := file.zip.getinfo(f"{k}.npy").file_size) > LARGEST:
-                    raise ValueError(f"{k} has {size} bytes, more than {LARGEST}")
-            data = {k: file[k] for k in wanted}
+            _bounded(sum(file.zip.getinfo(f"{k}.npy").file_size for k in wanted))
+            data = {k: file[f"{k}.npy"] for k in wanted}  # k alone could be another member
+            _size(data, {})
     except Exception as error:  # damaged archives raise anything
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise FrameError(
             f"{path} is not a readable .npz file of arrays ({reason}); it is damaged, cut short or "
             "of another format."
@@ -743,8 +801,10 @@ def _unpickled(path: Path) -> object:
     """Containers, numbers, text and numpy arrays of a pickle; anything else is refused.
 
     Not even numpy's own constructors are called: stand-ins made for this one file collect shape,
-    type and bytes, so that nothing in it can reach or change what lives on.
+    type and bytes, so that nothing in it can reach or change what lives on. A small file that
+    would grow beyond :data:`LARGEST` is refused too.
     """
+    latin1 = functools.cache(lambda text: text.encode("latin1"))  # once, however often it is used
 
     class DType:
         def __init__(self, name: str, *_: object) -> None:
@@ -755,8 +815,8 @@ def _unpickled(path: Path) -> object:
 
         def numpy(self) -> np.dtype:
             name = self.name if isinstance(self.name, str) else self.name.decode()
-            if not re.fullmatch("[biuf][1248]", name):
-                raise pickle.UnpicklingError(f"array of type {name}")
+            if not re.fullmatch("[<>=|][biuf][1248]", self.order + name):
+                raise pickle.UnpicklingError(f"array of type {name}, byte order {self.order!r}")
             return np.dtype(self.order + name)
 
     class Array:
@@ -765,7 +825,7 @@ def _unpickled(path: Path) -> object:
             self.value = made(raw, dtype, shape, "F" if fortran else "C")
 
     def made(raw: bytes | str, dtype: DType, shape: tuple, order: str) -> np.ndarray:
-        raw = raw.encode("latin1") if isinstance(raw, str) else raw
+        raw = latin1(raw) if isinstance(raw, str) else raw
         return np.frombuffer(raw, dtype.numpy()).reshape(shape, order=order)
 
     def filled(raw: bytes, dtype: DType, shape: tuple, order: str) -> Array:
@@ -781,10 +841,12 @@ def _unpickled(path: Path) -> object:
         ("numpy", "dtype"): DType,
     }
 
-    class Unpickler(pickle.Unpickler):
+    class Unpickler(pickle._Unpickler):  # that of C would hash nested tuples, used as keys
+        dispatch = dict(pickle._Unpickler.dispatch)
+
         def find_class(self, module: str, name: str) -> object:
             if module == "_codecs" and name == "encode":  # bytes in the oldest protocols
-                return lambda text, _: text.encode("latin1")
+                return lambda text, _: latin1(text)
             root, _, last = module.rpartition(".")
             if root in ("", "numpy.core", "numpy._core") and (last, name) in known:
                 return known[last, name]
@@ -792,6 +854,17 @@ def _unpickled(path: Path) -> object:
 
         def persistent_load(self, _: object) -> None:
             raise pickle.UnpicklingError("it refers to data outside")
+
+    def listed(load: Callable) -> Callable:
+        def loaded(unpickler: Unpickler) -> None:
+            load(unpickler)
+            unpickler.stack[-1] = list(unpickler.stack[-1])
+
+        return loaded
+
+    for name in ("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
+        code = getattr(pickle, name)[0]
+        Unpickler.dispatch[code] = listed(Unpickler.dispatch[code])
 
     done: dict[int, object] = {}  # what is referred to twice is made once
 
@@ -803,7 +876,7 @@ def _unpickled(path: Path) -> object:
         if id(value) not in done:
             if isinstance(value, dict):
                 done[id(value)] = {plain(k): plain(v) for k, v in value.items()}
-            elif isinstance(value, list | tuple):
+            elif isinstance(value, list):
                 done[id(value)] = [plain(v) for v in value]
             else:
                 raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")
@@ -814,7 +887,11 @@ def _unpickled(path: Path) -> object:
         for code, argument, _ in pickletools.genops(raw):
             if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= len(raw):
                 raise pickle.UnpicklingError(f"it numbers an object {argument}")
-        return plain(Unpickler(io.BytesIO(raw), encoding="latin1").load())
+            if code.name in ("EMPTY_SET", "FROZENSET"):
+                raise pickle.UnpicklingError("it holds a set")
+        data = plain(Unpickler(io.BytesIO(raw), encoding="latin1").load())
+        _size(data, {})
+        return data
     except Exception as error:  # damaged pickles raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FrameError(
@@ -997,7 +1074,7 @@ def _numbered(numbers: np.ndarray, path: Path, *, first: int) -> tuple[np.ndarra
     if numbers.min() < first or numbers.max() > 1000:
         raise FrameError(
             f"{path} has particle types from {numbers.min()} to {numbers.max()}; expected {first} "
-            "and up."
+            "to 1000."
         )
     return numbers - first, _letters(int(numbers.max()) - first + 1)
 

@@ -4,6 +4,10 @@ import gzip
 import io
 import os
 import pickle
+import time
+import tracemalloc
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -355,6 +359,24 @@ def test_graphml_sorts_nodes_by_number(tmp_path):
 # --------------------------------------------------------- isoconfigurational runs of others
 
 
+def refuses_small(path, *words, memory=48e6):
+    """A FrameError with all ``words``, in 2 s and ``memory`` bytes, no other error or warning."""
+    started = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(FrameError):
+            frames.read(path)
+    assert time.process_time() - started < 2
+    tracemalloc.start()
+    try:
+        message = refuses(lambda: frames.read(path), path.name, *words)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < memory
+    assert len(message) < 1000
+
+
 def made_npz(path, *, dimensions=3, n=200, replicas=5, centred=False, **change):
     """A file like BOTAN's, its displacements (M, N, d) and its edge."""
     rng = np.random.default_rng(0)
@@ -447,8 +469,8 @@ def test_bad_npz(tmp_path, monkeypatch):
 
     bad("lacks 'positions'", "types, initial_positions", positions=None)
     bad("lacks 'types'", types=None)
-    bad("(200,)", types=np.zeros(7))
-    bad("whole numbers", types=np.full(200, 0.5))
+    bad("types has shape (7,); expected (200,)", types=np.zeros(7))
+    bad("types hold 0.5", "whole numbers", types=np.full(200, 0.5))
     bad("from -1", types=np.full(200, -1))
     bad("(5, 7, 3)", "(M, N, d)", positions=np.zeros((5, 7, 3)))
     bad("(200, 3)", "(M, N, d)", positions=np.zeros((200, 3)))
@@ -459,7 +481,7 @@ def test_bad_npz(tmp_path, monkeypatch):
         types=np.zeros(0), n=200)  # fmt: skip
     bad("<U1", "numbers", types=np.full(200, "A"))
     monkeypatch.setattr(readers, "LARGEST", 20_000)
-    bad("positions has 24128 bytes, more than 20000")
+    bad("bytes or more, above 20000", "readers.LARGEST higher")
     made_npz(path, other=np.zeros(100_000), positions=np.zeros((1, 200, 3)))
     with pytest.raises(FrameError, match="empty|out of"):  # the large one is not looked at
         frames.read(path, box=20.0)
@@ -474,6 +496,43 @@ def test_bad_npz(tmp_path, monkeypatch):
     np.save(buffer, np.zeros(3))
     path.write_bytes(buffer.getvalue())
     refuses(lambda: frames.read(path), "single array")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e300, -1e300, 1001])
+def test_types_that_are_no_types(tmp_path, wrong):
+    path = tmp_path / "a.npz"
+    types = np.arange(200) % 2.0
+    types[7] = wrong
+    made_npz(path, types=types)
+    refuses_small(path, f"types hold {wrong:g}; expected whole numbers, 0 to 1000")
+    path = tmp_path / "a.pickle"
+    path.write_bytes(pickle.dumps(bapst_like(types=types[:30])))
+    refuses_small(path, f"types hold {wrong:g}; expected whole numbers, 0 to 1000")
+
+
+def test_small_archives_do_not_take_the_machine(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    x, *_ = made_npz(path)
+    large = {"initial_positions": x, "positions": x[None], "types": np.zeros(40_000_000, "i1")}
+    np.savez_compressed(path, **large)
+    assert path.stat().st_size < 100_000
+    refuses_small(path, "its arrays take 320", "above 268435456")  # eight times what it unpacks to
+    # small each, not together
+    monkeypatch.setattr(readers, "LARGEST", 3_000_000)
+    large["types"] = np.zeros(250_000)
+    large["positions"] = np.zeros((1, 250_000))
+    np.savez_compressed(path, **large)
+    refuses_small(path, "its arrays take 4005", "above 3000000", memory=1e6)
+
+
+def test_archives_that_name_an_array_twice(tmp_path):
+    """As ``types.npy``, and as ``types``, where it may be of any size."""
+    path = tmp_path / "a.npz"
+    made_npz(path)
+    (before,) = frames.read(path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("types", bytes(100))
+    same(before, frames.read(path)[0])
 
 
 @pytest.mark.parametrize("i", range(1, 11))
@@ -588,6 +647,36 @@ def test_hostile_pickles_do_nothing(tmp_path, wrapped_in):
     assert not canary.exists()
 
 
+def asked_for(module, name):
+    """A pickle of protocol 4 that asks for an object by a name of any kind."""
+    both = (b"\x8c%c%b" % (len(x), x.encode()) for x in (module, name))
+    return b"\x80\x04" + b"".join(both) + b"\x93."
+
+
+def test_hostile_pickles_of_numpy_are_refused(tmp_path):
+    path = tmp_path / "a.pickle"
+
+    def bad(data, *words):
+        path.write_bytes(data if isinstance(data, bytes) else pickle.dumps(data, protocol=2))
+        refuses_small(path, "refused", *words)
+
+    for name in ("os path.sys.exit", "numpy ndarray.__reduce__", "numpy dtype.__init__.__globals__",
+                 "os.multiarray scalar", "numpy.core.multiarray.os multiarray"):  # fmt: skip
+        bad(asked_for(*name.split()), "asks for " + name.replace(" ", "."))
+    core = np._core.multiarray
+    bad(Attack(core.scalar, np.dtype("O"), b"A" * 8), "type O8")
+    bad(bapst_like(types=Attack(core.scalar, np.dtype("V8"), b"A" * 8)), "type V8")
+    never_filled = Attack(core._reconstruct, np.ndarray, (0,), b"b")
+    bad(never_filled, "no attribute 'value'")
+    bad(bapst_like(types=never_filled), "no attribute 'value'")
+    # a byte order that makes a type of another kind with the f8 that follows it
+    held = pickle.dumps(bapst_like(), protocol=2)
+    for order in (b"f8,", b"2", b"", b"<<", b"(2,)"):
+        spoilt = held.replace(b"X\1\0\0\0<", b"X%c\0\0\0%b" % (len(order), order))
+        assert spoilt != held
+        bad(spoilt, f"byte order {order.decode()!r}")
+
+
 def test_bad_pickles(tmp_path):
     path = tmp_path / "a.pickle"
 
@@ -598,11 +687,15 @@ def test_bad_pickles(tmp_path):
     bad(np.zeros(3), "ndarray", "dictionary")
     bad({}, "lacks 'positions'", "nothing")
     bad(bapst_like(types=np.array([None] * 30)), "refused", "type O8")
-    bad(bapst_like(types=["A"] * 30), "types has type <U1", "numbers")
+    bad({1: 2}, "holds a dict", "names")
+    bad(bapst_like(types=["A"] * 30), "types holds text", "numbers")
+    bad(bapst_like(types=["1"] * 30), "types holds text", "numbers")
+    bad(bapst_like(types=[[1], [1, 2]]), "types does not become an array", "equal length")
+    bad(bapst_like(types=[{}] * 30), "types does not become an array", "numbers")
     bad(bapst_like(types={1, 2}), "refused", "set")
     bad(bapst_like(box=np.full(2, 5.0)), "(2,)", "(3,)")
     bad(bapst_like(box=np.full(3, 4.0)), "out of a box")
-    bad(bapst_like(time=None), "KeyError", "time_indices")
+    bad(bapst_like(time=None), "lacks 'time'", "time_indices")
     for indices in ([1, 3, 9], [1, -1, 2], [1, 1.5, 2], [1, np.nan, 2]):
         bad(bapst_like(time_indices=indices), "time_indices are", "from 0 to 3")
     bad(bapst_like(time_indices=[1, 3, 3]), "each once")
@@ -610,7 +703,7 @@ def test_bad_pickles(tmp_path):
     bad(bapst_like(is_values=np.zeros(2)), "is_values", "3 finite numbers")
     bad(bapst_like(is_values=np.full(3, np.nan)), "is_values")
     bad(bapst_like(metadata={"temperature": np.inf}), "temperature is inf")
-    for wrong in (np.nan, -1.0):
+    for wrong in (np.nan, -1.0, 1e300):
         targets = [np.full(30, v) for v in (1.0, wrong, 2.0)]
         bad(bapst_like(targets=targets, trajectory_target_positions=[]), "targets", "0 or more")
     bad(bapst_like(trajectory_target_positions=[np.zeros((4, 30, 3))]), "1 of 3 times")
@@ -622,16 +715,72 @@ def test_bad_pickles(tmp_path):
         refuses(lambda: frames.read(path), "a.pickle", "refused", "cut short")
 
 
-def test_small_pickles_do_not_take_the_machine(tmp_path):
-    """A list of the same list twice, and so on; an object with a number of its own, far up."""
+ARRAYS = ["positions", "types", "box", "time", "time_indices", "is_values", "targets",
+          "trajectory_target_positions"]  # fmt: skip
+
+
+@pytest.mark.parametrize("deep", ["deep", "wide", "arrays"])
+@pytest.mark.parametrize("name", ARRAYS)
+def test_small_pickles_do_not_take_the_machine(tmp_path, name, deep):
+    """A list of the same list twice, and so on, where numpy would make each of them anew."""
     path = tmp_path / "a.pickle"
-    nested = []
-    for _ in range(60):  # 2⁶⁰ lists, if each were made anew
-        nested = [nested, nested]
-    path.write_bytes(pickle.dumps(nested))
-    refuses(lambda: frames.read(path), "holds a list; expected a dictionary")
-    path.write_bytes(b"]r" + (2**27).to_bytes(4, "little") + b".")
-    refuses(lambda: frames.read(path), "refused", "numbers an object 134217728")
+    nested = np.zeros((10, 3)) if deep == "arrays" else [1.0]
+    for _ in range(25 if deep == "deep" else 2):  # more would take the machine if this failed
+        nested = [nested] * (2 if deep == "deep" else 3000)
+    path.write_bytes(pickle.dumps(bapst_like(**{name: nested})))
+    assert path.stat().st_size < 30_000
+    refuses_small(path, "refused: its arrays take", "above 268435456")
+
+
+def test_small_pickles_of_other_kinds_do_not_take_the_machine(tmp_path):
+    path = tmp_path / "a.pickle"
+
+    def bad(data, *words, **bound):
+        path.write_bytes(data)
+        refuses_small(path, *words, **bound)
+
+    # an object with a number of its own, far up
+    bad(b"]r" + (2**27).to_bytes(4, "little") + b".", "refused", "numbers an object 134217728")
+    # a tuple of the same tuple twice, and so on, which takes 2²⁸ steps to hash
+    tuples = b")" + b"2\x86" * 28
+    for key in (b"}%bNs.", b"}(%bNu.", b"(%bNd."):
+        bad(key % tuples, "refused", "unhashable")
+    for made in (b"\x8f(%b\x90.", b"(%b\x91."):
+        bad(made % tuples, "refused", "it holds a set")
+    # text that becomes bytes again and again
+    text = b"c_codecs\nencode\nq\0X" + (2**20).to_bytes(4, "little") + bytes(2**20)
+    bad(text + b"q\1NU\1x\x870(" + b"h\0h\1N\x86R" * 60 + b"l.", "holds a list", memory=20e6)
+    # text that numpy would give the width of the longest to
+    bad(pickle.dumps(bapst_like(types=["A" * 1000] + [""] * 30_000)), "types holds text")
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_pickled_numbers_that_are_none(tmp_path, name):
+    path = tmp_path / "a.pickle"
+    change = {"trajectory_target_positions": []} if name == "targets" else {}
+    for wrong in ([10**400, 1, 1], [1, 1, 10**5000], [None, 1, 1], ["1", "2", "3"], [b"1"] * 3):
+        change[name] = wrong
+        path.write_bytes(pickle.dumps(bapst_like(**change)))
+        refuses_small(path)
+
+
+def test_messages_of_bad_pickles_are_short(tmp_path):
+    path = tmp_path / "a.pickle"
+
+    def bad(data, *words):
+        path.write_bytes(pickle.dumps(data))
+        refuses_small(path, *words)
+
+    many = np.full(10_000, np.nan)
+    bad(bapst_like(time_indices=many), "time_indices are [nan,", "nan] and more; expected")
+    bad(bapst_like(is_values=many), "is_values are [nan,", "nan] and more; expected")
+    bad(
+        bapst_like(time=many, time_indices=list(range(10_000))),
+        "times are [nan,",
+        "and more; expected",
+    )
+    bad(bapst_like(metadata={"temperature": 10**400}), "OverflowError")
+    bad({10**5000: 1}, "expected a dictionary")  # a number that Python does not print
 
 
 def test_bapst_averages_without_replicas(tmp_path):

@@ -245,8 +245,8 @@ def test_columns_say_what_they_are():
     table = columns(n_max=2)
     assert len(table) == 1176
     assert len({str(c) for c in table}) == 1176
-    assert str(table[392 + 100 + 30]) == "G_B(r = 1.4, n = 1)"
-    assert str(table[2 * 392 + 200 + 5 * 16 + 3]) == "q_6(r = 1.3, n = 2)"
+    assert str(table[392 + 100 + 30]) == "G_B(r = 1.4, δ = 0.03, n = 1)"
+    assert str(table[2 * 392 + 200 + 5 * 16 + 3]) == "q_6(r = 1.3, δ = 0.1, n = 2)"
     assert sum(c.kind == "radial" for c in table) == 600
     # each column of a pair, recomputed from its name
     d = 1.3

@@ -91,7 +91,7 @@ class Column(NamedTuple):
     Examples
     --------
     >>> str(Column("radial", 1.41, 0.03, "B", None, 1))
-    'G_B(r = 1.41, n = 1)'
+    'G_B(r = 1.41, δ = 0.03, n = 1)'
     """
 
     kind: Literal["radial", "angular"]
@@ -103,7 +103,7 @@ class Column(NamedTuple):
 
     def __str__(self) -> str:
         what = f"G_{self.species}" if self.kind == "radial" else f"q_{self.l}"
-        return f"{what}(r = {self.r:.4g}, n = {self.generation})"
+        return f"{what}(r = {self.r:.4g}, δ = {self.delta:.4g}, n = {self.generation})"
 
 
 def columns(
