@@ -487,8 +487,9 @@ def botan(
 
     BOTAN's layout is that of its published files, which the tests read. GlassBench's, with ``box``
     a single number, is taken from its public documentation, and tested on made-up arrays alone.
-    Its files in two dimensions at T = 0.23 hold initial positions outside the box and are refused;
-    so are its files of propensities, which lack ``positions``.
+    Its files of propensities, which lack ``positions``, are refused. Where the file has the box,
+    initial positions may lie outside it, as GlassBench's do in two dimensions at T = 0.23: box
+    crossings are kept.
 
     The frame's ``log``: ``particles/propensity`` (N,), ``particles/propensity_variance`` (N,)
     (unbiased, over replicas; absent for a single one); ``particles/replica_distance`` (N, M);
@@ -519,7 +520,8 @@ def botan(
         raise FrameError(f"{path.name} holds no particles; expected at least one.")
     if box is not None and density is not None:
         raise FrameError(f"{path.name}: both box= and density= are given; give one.")
-    if box is None and density is None and "box" in data:
+    own = box is None and density is None and "box" in data
+    if own:
         box = np.ravel(_array(data, "box", path))
         if len(box) == 6 and not np.any(box[3:]):
             box = box[:3]  # GSD's, without a tilt
@@ -536,7 +538,7 @@ def botan(
             raise FrameError(f"density is {density}; expected a positive number density.")
         box = (n / density) ** (1 / d)
     edges = np.broadcast_to(np.asarray(box, dtype=float), d) if np.size(box) in (1, d) else box
-    initial, moved = _displacements(path, initial, final[None], edges)
+    initial, moved = _displacements(path, initial, final[None], edges, outside=own)
     log = _replica_log(moved, replicas)
     for name in ("particles/propensity", "particles/propensity_variance"):
         if name in log:
@@ -655,13 +657,18 @@ def _isoconfigurational(
 
 
 def _displacements(
-    path: Path, initial: np.ndarray, final: np.ndarray, edges: np.ndarray
+    path: Path, initial: np.ndarray, final: np.ndarray, edges: np.ndarray, *, outside: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Initial positions about the centre of the box, and (T, M, N, d) displacements."""
+    """Initial positions about the centre of the box, and (T, M, N, d) displacements.
+
+    Initial positions may lie ``outside`` a box that is known.
+    """
     n, d = initial.shape
     edges = np.asarray(edges, dtype=float)
-    if edges.shape != (d,) or not np.all(np.isfinite(edges)) or np.any(edges <= 0):
-        raise FrameError(f"{path.name}: the box is {edges}; expected {d} positive edges.")
+    if edges.shape != (d,) or not np.all((edges > 0) & (edges < 1e9)):
+        raise FrameError(
+            f"{path.name}: the box is {_few(edges)}; expected {d} positive edges of ordinary size."
+        )
     if final.ndim != 4 or final.shape[2:] != initial.shape or 0 in final.shape:
         raise FrameError(
             f"{path.name}: replicas have shape {final.shape[1:]}; expected (M, {n}, {d}), M > 0."
@@ -676,7 +683,8 @@ def _displacements(
     slack = 1e-6 * edges
     centred = np.any(low < -slack)
     corner = -edges / 2 if centred else np.zeros(d)
-    if np.any(low < corner - slack) or np.any(high > corner + edges + slack):
+    out = np.any(low < corner - slack) or np.any(high > corner + edges + slack)
+    if out and not outside:
         raise FrameError(
             f"{path.name}: initial positions run from {frames._list(low)} to "
             f"{frames._list(high)}, out of a box of {frames._list(edges)}; give the box= or "
@@ -766,8 +774,8 @@ def _bounded(size: int) -> int:
     """A number of bytes; ValueError above :data:`LARGEST`."""
     if size > LARGEST:
         raise ValueError(
-            f"its arrays take {size} bytes or more, above {LARGEST}; for a file that you trust set "
-            "glasslib.readers.LARGEST higher"
+            f"its arrays take {size} bytes or more as float64, above {LARGEST}; for a file that "
+            "you trust set glasslib.readers.LARGEST higher"
         )
     return size
 

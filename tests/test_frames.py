@@ -434,6 +434,23 @@ def test_botan_wrapped_final_positions(tmp_path, centred):
     assert c.log["particles/replica_distance"][0, 0] > 3 * edge - 1e-3
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_botan_initial_positions_outside_the_box_of_the_file(tmp_path, centred):
+    """As in GlassBench's files in two dimensions at T = 0.23."""
+    path = tmp_path / "a.npz"
+    x, moved, edge = made_npz(path, dimensions=2, centred=centred)
+    shift = edge * np.random.default_rng(1).integers(-1, 2, x.shape)
+    change = {"initial_positions": x + shift, "positions": x + shift + moved}
+    made_npz(path, dimensions=2, **change)
+    refuses(lambda: frames.read(path), "out of a box")
+    made_npz(path, dimensions=2, box=np.array(edge), **change)
+    (f,) = frames.read(path, replicas=True)
+    back = f.log["particles/replica_displacement"].reshape(200, 5, 2)
+    np.testing.assert_allclose(back.transpose(1, 0, 2), moved, atol=1e-5)
+    apart = frames.unwrapped(f)[:, :2] - (x + shift)
+    np.testing.assert_allclose(apart, apart[:1].repeat(200, axis=0), atol=1e-5)
+
+
 def test_botan_boxes_and_types(tmp_path):
     path = tmp_path / "a.npz"
     x, moved, edge = made_npz(path, types=np.arange(200) % 3 + 1, box=np.full(3, 5.6))
@@ -481,7 +498,7 @@ def test_bad_npz(tmp_path, monkeypatch):
         types=np.zeros(0), n=200)  # fmt: skip
     bad("<U1", "numbers", types=np.full(200, "A"))
     monkeypatch.setattr(readers, "LARGEST", 20_000)
-    bad("bytes or more, above 20000", "readers.LARGEST higher")
+    bad("bytes or more as float64, above 20000", "readers.LARGEST higher")
     made_npz(path, other=np.zeros(100_000), positions=np.zeros((1, 200, 3)))
     with pytest.raises(FrameError, match="empty|out of"):  # the large one is not looked at
         frames.read(path, box=20.0)
@@ -695,6 +712,8 @@ def test_bad_pickles(tmp_path):
     bad(bapst_like(types={1, 2}), "refused", "set")
     bad(bapst_like(box=np.full(2, 5.0)), "(2,)", "(3,)")
     bad(bapst_like(box=np.full(3, 4.0)), "out of a box")
+    for wrong in (0, np.nan, 1e300):
+        bad(bapst_like(box=[5, 5, wrong]), f"[5, 5, {wrong:g}]", "3 positive edges of ordinary")
     bad(bapst_like(time=None), "lacks 'time'", "time_indices")
     for indices in ([1, 3, 9], [1, -1, 2], [1, 1.5, 2], [1, np.nan, 2]):
         bad(bapst_like(time_indices=indices), "time_indices are", "from 0 to 3")
@@ -719,48 +738,63 @@ ARRAYS = ["positions", "types", "box", "time", "time_indices", "is_values", "tar
           "trajectory_target_positions"]  # fmt: skip
 
 
+def bapst_with(name, value):
+    """Like ``bapst_like``, so that ``value`` under ``name`` is looked at, and all of it."""
+    if name == "time":
+        return bapst_like(time=value, time_indices=list(range(min(len(value), 3))))
+    if name == "targets":
+        return bapst_like(targets=value, trajectory_target_positions=[])
+    return bapst_like(**{name: value})
+
+
 @pytest.mark.parametrize("deep", ["deep", "wide", "arrays"])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_small_pickles_do_not_take_the_machine(tmp_path, name, deep):
     """A list of the same list twice, and so on, where numpy would make each of them anew."""
     path = tmp_path / "a.pickle"
     nested = np.zeros((10, 3)) if deep == "arrays" else [1.0]
-    for _ in range(25 if deep == "deep" else 2):  # more would take the machine if this failed
-        nested = [nested] * (2 if deep == "deep" else 3000)
-    path.write_bytes(pickle.dumps(bapst_like(**{name: nested})))
+    width, depth = {"deep": (2, 24), "wide": (3000, 2), "arrays": (1000, 2)}[deep]
+    for _ in range(depth):  # not more: it would take the machine if this failed
+        nested = [nested] * width
+    path.write_bytes(pickle.dumps(bapst_with(name, [nested] * 3)))
     assert path.stat().st_size < 30_000
     refuses_small(path, "refused: its arrays take", "above 268435456")
 
 
-def test_small_pickles_of_other_kinds_do_not_take_the_machine(tmp_path):
+def test_objects_numbered_far_up_do_not_take_the_machine(tmp_path):
     path = tmp_path / "a.pickle"
+    path.write_bytes(b"]r" + (2**27).to_bytes(4, "little") + b".")
+    refuses_small(path, "refused", "numbers an object 134217728")
 
-    def bad(data, *words, **bound):
-        path.write_bytes(data)
-        refuses_small(path, *words, **bound)
 
-    # an object with a number of its own, far up
-    bad(b"]r" + (2**27).to_bytes(4, "little") + b".", "refused", "numbers an object 134217728")
-    # a tuple of the same tuple twice, and so on, which takes 2²⁸ steps to hash
-    tuples = b")" + b"2\x86" * 28
-    for key in (b"}%bNs.", b"}(%bNu.", b"(%bNd."):
-        bad(key % tuples, "refused", "unhashable")
-    for made in (b"\x8f(%b\x90.", b"(%b\x91."):
-        bad(made % tuples, "refused", "it holds a set")
-    # text that becomes bytes again and again
+@pytest.mark.parametrize(
+    "opcodes",
+    [b"}%bNs.", b"}(%bNu.", b"(%bNd.", b"\x8f(%b\x90.", b"(%b\x91."],
+    ids=["key", "keys", "dictionary", "set", "frozen set"],
+)
+def test_keys_that_take_long_to_hash_are_refused(tmp_path, opcodes):
+    """A tuple of the same tuple twice, and so on: 2²⁸ steps; a dictionary or a set with it."""
+    path = tmp_path / "a.pickle"
+    path.write_bytes(opcodes % (b")" + b"2\x86" * 28))
+    refuses_small(path, "refused", "unhashable" if b"N" in opcodes else "it holds a set")
+
+
+def test_text_does_not_grow(tmp_path):
+    path = tmp_path / "a.pickle"
+    # bytes of one and the same text, again and again
     text = b"c_codecs\nencode\nq\0X" + (2**20).to_bytes(4, "little") + bytes(2**20)
-    bad(text + b"q\1NU\1x\x870(" + b"h\0h\1N\x86R" * 60 + b"l.", "holds a list", memory=20e6)
-    # text that numpy would give the width of the longest to
-    bad(pickle.dumps(bapst_like(types=["A" * 1000] + [""] * 30_000)), "types holds text")
+    path.write_bytes(text + b"q\1NU\1x\x870(" + b"h\0h\1N\x86R" * 60 + b"l.")
+    refuses_small(path, "holds a list", memory=20e6)
+    # numpy would give each the width of the longest
+    path.write_bytes(pickle.dumps(bapst_like(types=["A" * 1000] + [""] * 30_000)))
+    refuses_small(path, "types holds text")
 
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_pickled_numbers_that_are_none(tmp_path, name):
     path = tmp_path / "a.pickle"
-    change = {"trajectory_target_positions": []} if name == "targets" else {}
     for wrong in ([10**400, 1, 1], [1, 1, 10**5000], [None, 1, 1], ["1", "2", "3"], [b"1"] * 3):
-        change[name] = wrong
-        path.write_bytes(pickle.dumps(bapst_like(**change)))
+        path.write_bytes(pickle.dumps(bapst_with(name, wrong)))
         refuses_small(path)
 
 
@@ -774,11 +808,8 @@ def test_messages_of_bad_pickles_are_short(tmp_path):
     many = np.full(10_000, np.nan)
     bad(bapst_like(time_indices=many), "time_indices are [nan,", "nan] and more; expected")
     bad(bapst_like(is_values=many), "is_values are [nan,", "nan] and more; expected")
-    bad(
-        bapst_like(time=many, time_indices=list(range(10_000))),
-        "times are [nan,",
-        "and more; expected",
-    )
+    every = list(range(10_000))
+    bad(bapst_like(time=many, time_indices=every), "times are [nan,", "nan] and more; expected")
     bad(bapst_like(metadata={"temperature": 10**400}), "OverflowError")
     bad({10**5000: 1}, "expected a dictionary")  # a number that Python does not print
 
