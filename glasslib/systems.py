@@ -130,6 +130,12 @@ class System:
     bond_breaking_cutoffs : (float, float) or None
         Distances A1, A2 of the bond-breaking correlation: neighbours within A1 at the start,
         still within A2 later; σ_AA.
+    alpha_times : dict
+        ``{temperature: time}``: the time, near τ_α, at which published labels of this system
+        were taken; τ. A published grid, not a relaxation time measured here.
+    public_sets : tuple of str
+        Names of public data sets (:mod:`glasslib.fetching`) that this system made; see
+        :func:`of_public_set`.
     notes : str
         Choices the source leaves open.
     """
@@ -151,6 +157,8 @@ class System:
     bond_cutoffs: dict[tuple[str, str], float] = field(default_factory=dict)
     wavenumber: float | None = None
     bond_breaking_cutoffs: tuple[float, float] | None = None
+    alpha_times: dict[float, float] = field(default_factory=dict)
+    public_sets: tuple[str, ...] = ()
     notes: str = ""
 
     @property
@@ -333,14 +341,39 @@ _ALL = (
         n=4096,
         diameters={"A": 1.0, "B": 0.88},
         density=1.2,
-        temperatures=(0.44, 0.5, 0.56, 0.64),
+        temperatures=(0.44, 0.47, 0.5, 0.53, 0.56, 0.6, 0.64, 0.8),
         pairs=_mixture(**_KA, r_cut=2.5, truncation="force_shift"),
         dt=0.005,
         thermostat_time=0.5,
-        notes="Linearly smoothed; the source leaves the cut-off open; 2.5 σ_ab is our choice.",
+        wavenumber=7.25,
+        bond_breaking_cutoffs=(1.35, 1.7),
+        alpha_times={0.44: 4120.0, 0.5: 217.0, 0.56: 52.0, 0.64: 16.5},
+        public_sets=("botan",),
+        notes="Linearly smoothed; the source leaves the cut-off open; 2.5 σ_ab is our choice, as "
+        "are 0.47, 0.53, 0.6 and 0.8, the bond-breaking distances, time step and thermostat.",
     ),
 )
 _BY_NAME = {s.name: s for s in _ALL}
+
+
+def of_public_set(name: str) -> System:
+    """The system that made a public data set, so that nobody quenches it by another potential.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`glasslib.fetching.fetch` knows it, e.g. ``"botan"``.
+
+    Raises
+    ------
+    ValueError
+        For a set that no system claims.
+    """
+    for system in _ALL:
+        if name in system.public_sets:
+            return system
+    known = [n for s in _ALL for n in s.public_sets]
+    raise ValueError(f"no system made a public set {name!r}; known sets: {', '.join(known)}.")
 
 
 def available() -> tuple[str, ...]:
