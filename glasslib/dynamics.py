@@ -234,6 +234,95 @@ def collective_intermediate_scattering(
     return one(final) if np.ndim(final) == 2 else np.array([one(x) for x in final])
 
 
+def four_point(
+    frames: Frame | Sequence[Frame],
+    fields: np.ndarray | Sequence[np.ndarray],
+    *,
+    include: np.ndarray | Sequence[np.ndarray] | None = None,
+    noise: np.ndarray | Sequence[np.ndarray] | None = None,
+    q_max: float = 4.0,
+    bins: int = 16,
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Four-point structure factor :math:`S_4(q)` of a field that particles carry.
+
+    .. math:: S_4(q) = \frac1N \left\langle\left| \sum_j (f_j - \bar f)\,
+              e^{i\mathbf q\cdot\mathbf r_j} \right|^2\right\rangle
+
+    over N particles, their mean taken out, and the wave vectors of the box in each shell. With
+    the propensity or :math:`C_B` as *f* it says how far slow and fast regions reach: a rise
+    towards small q (Lačević et al., J. Chem. Phys. 119, 7372 (2003); Shiba, Kawasaki and Onuki,
+    PRE 86, 041504 (2012)). Independent values have :math:`S_4 = \mathrm{var} f` at all q.
+
+    Parameters
+    ----------
+    frames : frame or sequence of frames
+        Positions that the field sits on.
+    fields : (N,) array, or one a frame
+    include : (N,) bool array, or one a frame
+        Particles that count, such as those of one species; all by default.
+    noise : (N,) array, or one a frame
+        Variance of the error of each :math:`f_j`, e.g. that over M draws divided by M. Its mean
+        is what independent errors add at all q; it is taken off.
+    q_max : float
+        1/σ_AA.
+    bins : int
+        Shells of equal width from 0; those without wave vectors are left out.
+
+    Returns
+    -------
+    q, S4 : (n,) and (n_frames, n) float64 arrays
+        Mean wave number of each shell; one curve a frame. Boxes must be the same.
+
+    Raises
+    ------
+    ValueError
+        For fields that do not fit their frames or are not finite, or boxes that differ.
+    """
+    single = isinstance(frames, Frame)
+
+    def listed(x: object) -> list:
+        return [x] if single else list(x)
+
+    frames, fields = listed(frames), listed(fields)
+    include = [None] * len(frames) if include is None else listed(include)
+    noise = [None] * len(frames) if noise is None else listed(noise)
+    if not frames or not len(frames) == len(fields) == len(include) == len(noise):
+        raise ValueError(
+            f"{len(frames)} frames, {len(fields)} fields, {len(include)} selections and "
+            f"{len(noise)} noises; expected one of each a frame."
+        )
+    if not (q_max > 0 and bins >= 1):
+        raise ValueError(f"q_max is {q_max} and bins {bins}; expected both positive.")
+    box = np.asarray(frames[0].configuration.box)
+    k = structure.wavevectors(box, 0.0, q_max)
+    if len(k) == 0:
+        raise ValueError(f"q_max is {q_max}, below the smallest wave number of the box; raise it.")
+    length = np.linalg.norm(k, axis=1)
+    shell = np.minimum((length * (bins / q_max)).astype(int), bins - 1)
+    count = np.bincount(shell, minlength=bins)
+    curves = np.empty((len(frames), np.sum(count > 0)))
+    for row, (frame, field, keep, error) in enumerate(zip(frames, fields, include, noise)):
+        if not np.allclose(frame.configuration.box, box, rtol=1e-6):
+            raise ValueError(f"frame {row} has another box than the first; expected one box.")
+        field = np.asarray(field, dtype=float)
+        if field.shape != (frame.particles.N,):
+            raise ValueError(
+                f"field {row} has shape {field.shape}; expected ({frame.particles.N},)."
+            )
+        keep = np.ones(len(field), bool) if keep is None else np.asarray(keep)
+        field = field[keep]
+        if len(field) < 2 or not np.all(np.isfinite(field)):
+            raise ValueError(f"field {row} holds values that are not finite, or fewer than two.")
+        x = np.asarray(frame.particles.position)[keep][:, : k.shape[1]]
+        modes = structure.density_modes(x, k, field - field.mean())
+        power = np.bincount(shell, np.abs(modes) ** 2 / len(field), minlength=bins)
+        curves[row] = (power[count > 0]) / count[count > 0]
+        if error is not None:
+            curves[row] -= np.mean(np.asarray(error, dtype=float)[keep])
+    q = np.bincount(shell, length, minlength=bins)[count > 0] / count[count > 0]
+    return q, curves
+
+
 # ------------------------------------------------------------------------------ time scales
 
 
@@ -696,14 +785,11 @@ def bond_breaking(
     (N,) or (M, N) float64 array
         In [0, 1]; NaN for a particle without neighbours at first.
     """
-    final, pairs = np.asarray(final), np.asarray(pairs)
+    final = np.asarray(final)
     if final.ndim not in (2, 3) or final.shape[-1] not in (2, 3):
         raise ValueError(f"final has shape {final.shape}; expected (N, d) or (M, N, d).")
     count, d = final.shape[-2:]
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
-        raise ValueError(f"pairs have shape {pairs.shape}; expected (n_bonds, 2) indices.")
-    if len(pairs) and not 0 <= pairs.min() <= pairs.max() < count:
-        raise ValueError(f"pairs name particle {pairs.max()}, but final has {count}.")
+    pairs = _check_pairs(pairs, count)
     r_out = np.broadcast_to(np.asarray(r_out, dtype=float), len(pairs))
     box = np.asarray(box, dtype=np.float64)
     half = float(_frames.heights(box).min()) / 2
@@ -712,22 +798,164 @@ def bond_breaking(
             f"r_out reaches {r_out.max():.4g}; expected less than half the narrowest width of the "
             f"box, {half:.4g}."
         )
-    cell = _frames.cell_matrix(box)[:d, :d]
-    if d == 3 and box[2] == 0:
-        cell[2, 2] = 1.0
-    inverse = np.linalg.inv(cell).T
     i, j = pairs.T
     had = np.bincount(pairs.ravel(), minlength=count).astype(float)
     had[had == 0] = np.nan
 
     def one(x: np.ndarray) -> np.ndarray:
         x = np.asarray(x, dtype=np.float64)
-        apart = x[i] - x[j]
-        apart -= np.rint(apart @ inverse) @ cell.T
+        apart = _nearest_image(x[i] - x[j], box)
         kept = np.einsum("ij,ij->i", apart, apart) < r_out**2
         return np.bincount(pairs[kept].ravel(), minlength=count) / had
 
     return one(final) if final.ndim == 2 else np.stack([one(x) for x in final])
+
+
+def distance_change(
+    initial: np.ndarray, final: np.ndarray, pairs: np.ndarray, box: np.ndarray
+) -> np.ndarray:
+    r"""Change of the distance of each pair, :math:`|\mathbf r_{ij}(t)| - |\mathbf r_{ij}(0)|`.
+
+    The pair is followed: its vector at the start is the nearest image, and grows by the
+    difference of the two displacements, whatever images come nearer meanwhile.
+
+    Parameters
+    ----------
+    initial : (N, d) array, σ_AA
+        Unwrapped.
+    final : (N, d) or (M, N, d) array, σ_AA
+        Unwrapped relative to ``initial``; M replicas or times.
+    pairs : (n, 2) int array
+        For instance :func:`bonds` of the inherent structure.
+    box : (6,) array
+        GSD box.
+
+    Returns
+    -------
+    (n,) or (M, n) float64 array, σ_AA
+    """
+    displacement(initial, final)  # checks shapes and numbers
+    initial, final = np.asarray(initial, dtype=float), np.asarray(final, dtype=float)
+    pairs = _check_pairs(pairs, len(initial))
+    d = initial.shape[1]
+    i, j = pairs.T
+    at_first = _nearest_image(initial[j] - initial[i], np.asarray(box, dtype=float))
+    length = np.linalg.norm(at_first, axis=1)
+
+    def one(x: np.ndarray) -> np.ndarray:
+        moved = x - initial
+        return np.linalg.norm(at_first + moved[j] - moved[i], axis=1) - length
+
+    if d not in (2, 3):
+        raise ValueError(f"positions have {d} columns; expected 2 or 3.")
+    return one(final) if final.ndim == 2 else np.stack([one(x) for x in final])
+
+
+def pack_pairs(frame: Frame, *, time: int = -1) -> Frame:
+    r"""The frame with its labels of pairs at one time, in a quarter of the room.
+
+    :func:`pair_labels` reads them.
+
+    Changes become 16-bit integers in units of ``log['bonds/change_unit']``, the largest over
+    32767 (some :math:`10^{-4}` σ_AA: far below what draws leave uncertain). Pairs are not kept:
+    they are those within ``log['bonds/radius']`` in the inherent structure, in order, and
+    ``log['bonds/count']`` says how many.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        From :func:`glasslib.simulate.isoconfigurational` with ``pair_radius``.
+    time : int
+        Which of ``log['times']``.
+    """
+    if "bonds/pairs" not in frame.log:
+        raise _frames.FrameError(
+            "the frame has no log['bonds/pairs']; expected one of simulate.isoconfigurational with "
+            "pair_radius."
+        )
+    log = dict(frame.log)
+    log["bonds/count"] = np.array([len(log.pop("bonds/pairs"))], dtype=np.uint32)
+    log["bonds/time"] = np.array([float(np.asarray(log["times"])[time])])
+    for name in ("bonds/change", "bonds/change_variance"):
+        if name in log:
+            value = np.asarray(log[name], dtype=np.float64)[:, time]
+            unit = max(float(np.abs(value).max(initial=0.0)), 1e-12) / 32767
+            log[name] = np.rint(value / unit).astype(np.int16)
+            log[f"{name}_unit"] = np.array([unit])
+    return _frames.copy(frame, log=log)
+
+
+class PairLabels(NamedTuple):
+    """What :func:`pair_labels` finds."""
+
+    pairs: np.ndarray  #: (n, 2) int64, i < j, sorted
+    change: np.ndarray  #: (n,) float64, mean over draws, σ_AA
+    variance: np.ndarray | None  #: (n,) float64 over draws, σ_AA²; None where it was not kept
+    time: float  #: τ
+
+
+def pair_labels(frame: Frame, *, time: int = -1) -> PairLabels:
+    """Pairs of the inherent structure of a frame and how their distances change, packed or not.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        From :func:`glasslib.simulate.isoconfigurational` with ``pair_radius``, or
+        :func:`pack_pairs` of it.
+    time : int
+        Which of ``log['times']``; packed frames have one.
+
+    Raises
+    ------
+    FrameError
+        Without such labels, or where the pairs of the inherent structure are not as many as
+        labels: those of another configuration.
+    """
+    log = frame.log
+    if "bonds/change" not in log or "particles/inherent_position" not in log:
+        raise _frames.FrameError(
+            "the frame has no log['bonds/change'] and ['particles/inherent_position']; expected "
+            "one of simulate.isoconfigurational with inherent=True and pair_radius."
+        )
+    quiet = _frames.copy(frame, log={})
+    quiet.particles.position = np.asarray(log["particles/inherent_position"], dtype=np.float32)
+    quiet.particles.image = None
+    packed = "bonds/count" in log
+    pairs = np.asarray(log["bonds/pairs"], dtype=np.int64) if not packed else bonds(
+        quiet, float(log["bonds/radius"][0])
+    )  # fmt: skip
+    found = {}
+    for name in ("bonds/change", "bonds/change_variance"):
+        value = log.get(name)
+        if value is not None:
+            value = np.asarray(value, dtype=np.float64)
+            value = value * float(log[f"{name}_unit"][0]) if packed else value[:, time]
+            if len(value) != len(pairs):
+                raise _frames.FrameError(
+                    f"{len(value)} labels of pairs, but the inherent structure has {len(pairs)} "
+                    "pairs: they belong to another configuration. Make them anew."
+                )
+        found[name] = value
+    at = log["bonds/time"][0] if packed else np.asarray(log["times"])[time]
+    return PairLabels(pairs, found["bonds/change"], found["bonds/change_variance"], float(at))
+
+
+def _check_pairs(pairs: np.ndarray, count: int) -> np.ndarray:
+    pairs = np.asarray(pairs)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
+        raise ValueError(f"pairs have shape {pairs.shape}; expected (n_bonds, 2) indices.")
+    if len(pairs) and not 0 <= pairs.min() <= pairs.max() < count:
+        raise ValueError(f"pairs name particle {pairs.max()}, but final has {count}.")
+    return pairs.astype(np.int64)
+
+
+def _nearest_image(vectors: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(n, d) vectors, each its nearest image in a box that is not too oblique."""
+    d = vectors.shape[1]
+    cell = _frames.cell_matrix(box)[:d, :d]
+    if d == 3 and box[2] == 0:
+        cell[2, 2] = 1.0
+    return vectors - np.rint(vectors @ np.linalg.inv(cell).T) @ cell.T
 
 
 # ------------------------------------------------------------------------- noise ceilings

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from glasslib import simulate
+import numpy as np
+
+from glasslib import dynamics, simulate
+from glasslib.frames import Frame
 from glasslib.systems import System
 
 
@@ -189,3 +192,91 @@ def _ensemble(
         labels=["propensity", "propensity_variance", "bond_breaking", *relative * cage_relative],
         path=end,
     )  # fmt: skip
+
+
+def trajectory_job(
+    system: System,
+    kT: float,
+    melt: int,
+    *,
+    folder: Path,
+    n_configurations: int,
+    sample_times: Sequence[float],
+    window: float,
+    n_equilibration: int = 2,
+    n_replicas: int = 32,
+    pair_radius: float = 2.0,
+    variances: bool = True,
+    seed: int = 0,
+    engine: str = "auto",
+) -> Job:
+    """Several configurations of one trajectory, and their isoconfigurational ensembles.
+
+    A liquid is equilibrated for ``n_equilibration`` windows; the ends of as many further windows
+    as there are configurations are what draws begin from. Writes
+    ``folder/equilibrated/NAME-KT-MELT.gsd`` (:func:`glasslib.simulate.equilibrated`) and
+    ``folder/isoconfigurational/NAME-KT-MELT.gsd``, a frame a configuration, thinned out by
+    :func:`glasslib.dynamics.pack_pairs`.
+
+    Parameters
+    ----------
+    kT : float
+        Temperature, ε_AA.
+    melt : int
+        Number of the liquid; ``seed + melt`` seeds it.
+    sample_times : sequence of float
+        Of the labels, τ. Pairs are kept at the last.
+    window : float
+        Time between configurations, τ; ten relaxation times or more.
+    variances : bool
+        Keep variances over draws, and other choices of the bond-breaking distance: what a test
+        set needs for its ceilings and a training set does not.
+
+    Returns
+    -------
+    Job
+    """
+    name = f"{system.name}-{kT:g}-{melt}.gsd"
+    begin, end = folder / "equilibrated" / name, folder / "isoconfigurational" / name
+    n_windows = n_equilibration + n_configurations
+    options = {
+        "n_equilibration": n_equilibration, "n_windows": n_windows, "n_replicas": n_replicas,
+        "sample_times": tuple(float(t) for t in sample_times), "window": window, "kT": kT,
+        "pair_radius": pair_radius, "variances": variances, "seed": seed + melt, "engine": engine,
+    }  # fmt: skip
+    last = max(sample_times)
+    writes = (
+        (begin, 1, n_windows * window),
+        (end, n_configurations, n_replicas * last),
+    )
+    return Job(partial(_trajectory, system, begin, end, **options), writes)
+
+
+def _trajectory(
+    system, begin, end, *, kT, n_equilibration, n_windows, n_replicas, sample_times, window,
+    pair_radius, variances, seed, engine,
+) -> None:  # fmt: skip
+    start = simulate.equilibrated(
+        system, kT=kT, n_windows=n_windows,
+        sample_times=simulate.log_times(system, window, n=24, first=min(0.1, window / 100)),
+        seed=seed, path=begin, engine=engine,
+    )  # fmt: skip
+    further = (1.5, 1.9) if variances else ()  # other choices of A2, shown on the page
+    labels = ["propensity", "bond_breaking", "pair_change"]
+    labels += [f"{name}_variance" for name in labels] * variances
+    simulate.isoconfigurational(
+        simulate.snapshots(start, first=n_equilibration), system, kT=kT, n_replicas=n_replicas,
+        sample_times=sample_times, bond_cutoffs=(*system.bond_breaking_cutoffs, *further),
+        seed=seed, inherent=True, pair_radius=pair_radius, labels=labels, finish=_thin, path=end,
+        engine=engine,
+    )  # fmt: skip
+
+
+def _thin(frame: Frame) -> Frame:
+    """Pairs at the last time alone, packed; other choices of A2 at the last time alone."""
+    for name in [k for k in frame.log if k.startswith("particles/bond_breaking_")]:
+        if name.rsplit("_", 1)[-1] == "variance" and name != "particles/bond_breaking_variance":
+            del frame.log[name]
+        elif name != "particles/bond_breaking_variance":
+            frame.log[name] = np.ascontiguousarray(frame.log[name][:, -1:])
+    return dynamics.pack_pairs(frame, time=-1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 from collections import deque
@@ -23,11 +24,11 @@ from glasslib.engines import base
 from glasslib.frames import Frame
 from glasslib.systems import System
 
-#: labels of particles that :func:`isoconfigurational` can store
+#: labels of particles and of pairs that :func:`isoconfigurational` can store
 LABELS = (
     "propensity", "propensity_variance", "squared_displacement", "replica_distance",
     "bond_breaking", "bond_breaking_variance", "cage_relative_propensity",
-    "cage_relative_propensity_variance",
+    "cage_relative_propensity_variance", "pair_change", "pair_change_variance",
 )  # fmt: skip
 #: half width of the shell of wave vectors of collective scattering functions, 1/σ_AA
 SHELL = 0.2
@@ -269,6 +270,41 @@ def equilibrated(
         return {**protocol, **asked, **state, "equilibration/times": times}
 
     return _in_parts(path, 1, one, expected, None)[0]
+
+
+def snapshots(equilibrated: Frame, first: int = 0) -> list[Frame]:
+    """The ends of the windows of :func:`equilibrated`: configurations of one trajectory.
+
+    Parameters
+    ----------
+    equilibrated : gsd.hoomd.Frame
+        With ``log['equilibration/position']``.
+    first : int
+        Windows left out at the start, while the liquid may still age.
+
+    Returns
+    -------
+    list of gsd.hoomd.Frame
+        Without velocities; ``log`` holds the state (``kT``, ``eta``) and ``age`` (1,), the time
+        since the first window began, τ.
+    """
+    log = equilibrated.log
+    if "equilibration/position" not in log:
+        raise frames.FrameError(
+            "the frame has no log['equilibration/position']; expected one of simulate.equilibrated."
+        )
+    ages = np.asarray(log["equilibration/ages"])
+    length = float(log["equilibration/times"][-1])
+    if not 0 <= first < len(ages):
+        raise ValueError(f"first is {first}; expected 0 … {len(ages) - 1}, the last window.")
+    out = []
+    for age, position in list(zip(ages, log["equilibration/position"], strict=True))[first:]:
+        new = frames.copy(equilibrated, log={k: log[k] for k in ("kT", "eta") if k in log})
+        new.particles.position = np.reshape(position, (-1, 3)).astype(np.float32)
+        new.particles.velocity = new.particles.image = None
+        new.log["age"] = np.array([float(age) + length])
+        out.append(frames.check(new))
+    return out
 
 
 def log_times(system: System, last: float, *, n: int = 20, first: float = 0.01) -> np.ndarray:
@@ -540,10 +576,12 @@ def isoconfigurational(
     sample_times: Sequence[float],
     path: str | os.PathLike | None = None,
     ensemble: str = "nvt",
-    bond_cutoffs: tuple[float, float] | None = None,
+    bond_cutoffs: Sequence[float] | None = None,
     cage_relative: bool = False,
     inherent: bool = False,
+    pair_radius: float | None = None,
     labels: Sequence[str] = LABELS,
+    finish: Callable[[Frame], Frame] | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     engine: str = "auto",
@@ -568,18 +606,26 @@ def isoconfigurational(
     path : path, optional
         GSD file to write, one frame a configuration, resumable as :func:`cool`; what is lost
         when a run is killed is the draws under way.
-    bond_cutoffs : (float, float), optional
+    bond_cutoffs : (float, float, ...), optional
         Distances A1 and A2 in σ_AA: adds the bond-breaking correlation C_B, the share of the
         neighbours within A1 at the start that are within A2 later (see
-        :func:`glasslib.dynamics.bond_breaking`).
+        :func:`glasslib.dynamics.bond_breaking`). Further distances are other choices of A2;
+        their labels carry them in the name, as ``bond_breaking_1.9``.
     cage_relative : bool
         Also take displacements relative to those of the Voronoi neighbours at the start
         (:func:`glasslib.dynamics.cage_relative`): labels, mean squared displacements and self
         scattering functions named ``cage_relative_…``. For two dimensions.
     inherent : bool
         Also store the inherent structure of each configuration (soft systems).
+    pair_radius : float, optional
+        Adds labels of pairs: all pairs closer than this in the inherent structure, σ_AA (soft
+        systems; ``inherent`` must be True), and how their distance changes
+        (:func:`glasslib.dynamics.distance_change`).
     labels : sequence of str
         Which labels of :data:`LABELS` to keep; a smaller file for fewer.
+    finish : callable, optional
+        ``frame -> frame``, applied to each configuration before it is written: to thin out what
+        is stored. It must be picklable and keep the positions and the provenance.
     seed : int
         Draw *m* of configuration *c* uses ``SeedSequence((seed, c, m))``: what one replica
         does never depends on how many there are or on which core it runs.
@@ -596,7 +642,10 @@ def isoconfigurational(
         ``particles/squared_displacement``, each (N, n_times);
         ``particles/replica_distance`` (N, n_replicas) at the last time; with ``bond_cutoffs``
         ``particles/bond_breaking`` and its ``_variance``, (N, n_times); with ``inherent``
-        ``particles/inherent_position`` (N, 3) and ``inherent_energy`` (1,) per particle. Per
+        ``particles/inherent_position`` (N, 3), ``particles/inherent_energy`` (N,) and
+        ``inherent_energy`` (1,) per particle. With ``pair_radius`` ``bonds/pairs`` (n, 2), indices
+        i < j in the order of :func:`glasslib.dynamics.bonds`, ``bonds/change`` and
+        ``bonds/change_variance`` (n, n_times), σ_AA, and ``bonds/radius`` (1,). Per
         draw, (n_replicas, n_times): ``msd_A``, … and, where the system has a wavenumber,
         ``self_isf_A``, …, and ``collective_isf``. What :func:`equilibrated` found
         (``equilibration/…``, but its positions) stays.
@@ -613,10 +662,17 @@ def isoconfigurational(
     unknown = sorted(set(labels) - set(LABELS))
     if unknown:
         raise ValueError(f"unknown labels {', '.join(unknown)}; known: {', '.join(LABELS)}.")
-    if bond_cutoffs is not None and not 0 < bond_cutoffs[0] <= bond_cutoffs[1]:
+    if bond_cutoffs is not None and not (
+        len(bond_cutoffs) > 1 and 0 < bond_cutoffs[0] <= min(bond_cutoffs[1:])
+    ):
         raise ValueError(f"bond_cutoffs is {bond_cutoffs}; expected 0 < A1 <= A2.")
     if inherent and system.hard:
         raise ValueError(f"{system.name!r} is hard: it has no inherent structures; inherent=False.")
+    if pair_radius is not None and not (inherent and pair_radius > 0):
+        raise ValueError(
+            f"pair_radius is {pair_radius} and inherent {inherent}; expected a positive distance, "
+            "and inherent=True: pairs are those of the inherent structure."
+        )
     driver = engines.choose(system, engine)
     times = np.asarray(sample_times, dtype=float)
     for i, c in enumerate(configurations):
@@ -639,6 +695,8 @@ def isoconfigurational(
     }  # fmt: skip
     if bond_cutoffs is not None:
         protocol["bond_cutoffs"] = [float(a) for a in bond_cutoffs]
+    if pair_radius is not None:
+        protocol["pair_radius"] = float(pair_radius)
     protocol |= {
         "cage_relative": bool(cage_relative), "inherent": bool(inherent),
         "labels": ", ".join(label for label in LABELS if label in labels),
@@ -661,8 +719,10 @@ def isoconfigurational(
                     f"Ask for what it holds, or move {folder.parent} away to make it anew."
                 )
         near = neighbors.voronoi(start) if cage_relative else None
+        quenched = driver.minimize(start, system) if inherent else None
+        pairs = None if pair_radius is None else dynamics.bonds(quenched, pair_radius)
         jobs = [
-            (driver, start, system, kT, times, ensemble, bond_cutoffs, near, (seed, c, m),
+            (driver, start, system, kT, times, ensemble, bond_cutoffs, near, pairs, (seed, c, m),
              None if folder is None else folder / f"{m:04d}-of-{n_replicas}.npz")
             for m in range(n_replicas)
         ]  # fmt: skip
@@ -674,12 +734,17 @@ def isoconfigurational(
         new = frames.copy(start, log={k: v for k, v in start.log.items() if k in kept})
         new.particles.velocity = None
         new.log.update({"times": times, "run_kT": np.array([float(kT)])})
-        if inherent:
-            quenched = driver.minimize(start, system)
+        if quenched is not None:
             new.log["particles/inherent_position"] = np.array(quenched.particles.position)
+            energy = np.asarray(quenched.log["particles/energy"], dtype=np.float32)
+            new.log["particles/inherent_energy"] = energy
             new.log["inherent_energy"] = np.array(quenched.log["potential_energy"])
+        if pairs is not None:
+            new.log["bonds/pairs"] = pairs.astype(np.uint32)
+            new.log["bonds/radius"] = np.array([float(pair_radius)])
         new.log.update(_labels(draws, labels))
-        return _stamped(new, driver, **protocol)
+        new = _stamped(new, driver, **protocol)
+        return new if finish is None else finish(new)
 
     def expected(c: int) -> dict:
         start = {"position": configurations[c].particles.position}
@@ -731,7 +796,9 @@ def _spread(function: Callable, jobs: Sequence[tuple], n_jobs: int):
     yield from Parallel(n_jobs=n_jobs, return_as="generator")(delayed(function)(*j) for j in jobs)
 
 
-def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, near, seed, path) -> dict:
+def _draw(
+    driver, start, system, kT, times, ensemble, bond_cutoffs, near, pairs, seed, path
+) -> dict:
     """Distances, bonds and curves of one velocity draw; read from ``path`` if they are there."""
     protocol = {
         "engine": driver.name, "system": system.name, "dt": system.dt, "run_kT": float(kT),
@@ -741,6 +808,8 @@ def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, near, seed, 
     }  # fmt: skip
     if near is not None:
         protocol["cage_relative"] = True
+    if pairs is not None:
+        protocol["pairs"] = hashlib.sha1(pairs.tobytes()).hexdigest()
     if path is not None and path.exists():
         with np.load(path, allow_pickle=False) as stored:
             draw = {k: stored[k] for k in stored.files}
@@ -770,8 +839,12 @@ def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, near, seed, 
     draw = {"distance": np.linalg.norm(final - r0, axis=2).T.astype(np.float32)}
     if bond_cutoffs is not None:
         bonds = dynamics.bonds(begin, bond_cutoffs[0])
-        share = dynamics.bond_breaking(bonds, final, start.configuration.box, bond_cutoffs[1])
-        draw["bond_breaking"] = share.T.astype(np.float32)
+        for name, r_out in zip(_bond_names(bond_cutoffs), bond_cutoffs[1:], strict=True):
+            share = dynamics.bond_breaking(bonds, final, start.configuration.box, r_out)
+            draw[name] = share.T.astype(np.float32)
+    if pairs is not None:
+        change = dynamics.distance_change(r0, final, pairs, start.configuration.box)
+        draw["pair_change"] = change.T.astype(np.float32)
     relative = None
     if near is not None:
         relative = dynamics.cage_relative(r0, final, near)
@@ -781,6 +854,11 @@ def _draw(driver, start, system, kT, times, ensemble, bond_cutoffs, near, seed, 
         with frames.atomic(path) as temporary:
             np.savez(temporary, protocol=json.dumps(protocol | _interactions(system)), **draw)
     return draw
+
+
+def _bond_names(bond_cutoffs: Sequence[float]) -> list[str]:
+    """Labels of the choices of A2: the first is ``bond_breaking``."""
+    return ["bond_breaking", *(f"bond_breaking_{r:g}" for r in bond_cutoffs[2:])]
 
 
 def _labels(draws: list[dict], labels: Sequence[str]) -> dict[str, np.ndarray]:
@@ -796,10 +874,11 @@ def _labels(draws: list[dict], labels: Sequence[str]) -> dict[str, np.ndarray]:
         "squared_displacement": lambda: (r**2).mean(axis=0),
         "replica_distance": lambda: r[:, :, -1].T,
     }
-    if "bond_breaking" in draws[0]:
-        bonds = np.stack([d["bond_breaking"] for d in draws]).astype(float)
-        out["bond_breaking"] = lambda: bonds.mean(axis=0)
-        out["bond_breaking_variance"] = lambda: variance(bonds)
+    per_particle = [k for k in draws[0] if k.startswith("bond_breaking")]
+    for name in per_particle:
+        bonds = np.stack([d[name] for d in draws]).astype(float)
+        out[name] = lambda bonds=bonds: bonds.mean(axis=0)
+        out[f"{name}_variance"] = lambda bonds=bonds: variance(bonds)
     if "cage_relative_distance" in draws[0]:
         u = np.stack([d["cage_relative_distance"] for d in draws]).astype(float)
         out["cage_relative_propensity"] = lambda: u.mean(axis=0)
@@ -807,10 +886,15 @@ def _labels(draws: list[dict], labels: Sequence[str]) -> dict[str, np.ndarray]:
     log = {
         f"particles/{name}": np.ascontiguousarray(make(), dtype=np.float32)
         for name, make in out.items()
-        if name in labels
+        if re.sub(r"_[\d.]+(?=_variance$|$)", "", name) in labels
     }
+    if "pair_change" in draws[0]:
+        change = np.stack([d["pair_change"] for d in draws])
+        for name, make in {"": lambda x: x.mean(axis=0), "_variance": variance}.items():
+            if f"pair_change{name}" in labels:
+                log[f"bonds/change{name}"] = np.ascontiguousarray(make(change), dtype=np.float32)
     for key in draws[0]:
-        if key not in ("distance", "bond_breaking", "cage_relative_distance"):
+        if key not in ("distance", "cage_relative_distance", "pair_change", *per_particle):
             log[key] = np.stack([d[key] for d in draws])
     return log
 

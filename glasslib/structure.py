@@ -130,8 +130,10 @@ def wavevectors(box: np.ndarray, k_min: float, k_max: float) -> np.ndarray:
     return k[keep[np.argsort(length[keep], kind="stable")]]
 
 
-def density_modes(position: np.ndarray, wavevectors: np.ndarray) -> np.ndarray:
-    r"""Fourier components of the density, :math:`\rho_k = \sum_j e^{i\mathbf k\cdot\mathbf r_j}`.
+def density_modes(
+    position: np.ndarray, wavevectors: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    r"""Fourier components :math:`\rho_k = \sum_j w_j e^{i\mathbf k\cdot\mathbf r_j}` of a density.
 
     Wave vectors of a box share their Cartesian components, so the exponentials are made once
     for each value along each axis and combined by a matrix product.
@@ -141,6 +143,8 @@ def density_modes(position: np.ndarray, wavevectors: np.ndarray) -> np.ndarray:
     position : (N, d) array, σ_AA
         Wrapped or not: the wave vectors of a periodic box do not see the difference.
     wavevectors : (K, d) array, 1/σ_AA
+    weights : (N,) array, optional
+        :math:`w_j`, any field of the particles; 1 by default.
 
     Returns
     -------
@@ -152,12 +156,16 @@ def density_modes(position: np.ndarray, wavevectors: np.ndarray) -> np.ndarray:
             f"position has shape {x.shape} and wavevectors {k.shape}; expected (N, d) and (K, d), "
             "d = 2 or 3."
         )
+    if weights is not None and np.shape(weights) != (len(x),):
+        raise ValueError(f"weights have shape {np.shape(weights)}; expected ({len(x)},).")
     tables, index = [], []
     for axis in range(x.shape[1]):
         value, where = np.unique(k[:, axis], return_inverse=True)
         phase = value[:, None] * x[:, axis]
         tables.append(np.cos(phase) + 1j * np.sin(phase))
         index.append(where)
+    if weights is not None:
+        tables[-1] = tables[-1] * np.asarray(weights, dtype=np.float64)
     rows, row = np.unique(np.stack(index[:-1], axis=1), axis=0, return_inverse=True)
     modes = np.empty(len(k), dtype=np.complex128)
     order = np.argsort(row, kind="stable")

@@ -224,6 +224,31 @@ class System:
             )
         return self.pairs[key]
 
+    def alpha_time(self, kT: float) -> float:
+        r"""The published time near τ_α at temperature ``kT``, or one between the published; τ.
+
+        Where nothing is published, the curve :math:`\ln t = a + b / (T - T_0)` (Vogel, Fulcher,
+        Tammann) through the published times says when to look: for comparison with them only.
+        """
+        for T, t in self.alpha_times.items():
+            if abs(T - kT) < 1e-9:
+                return t
+        if len(self.alpha_times) < 3:
+            raise ValueError(
+                f"{self.name!r} has {len(self.alpha_times)} published times; expected one at kT = "
+                f"{kT}, or three to draw a curve through. Give the time yourself."
+            )
+        T, t = np.array(sorted(self.alpha_times.items())).T
+        best = None
+        for T0 in np.linspace(0, 0.95 * T.min(), 200):
+            design = np.column_stack([np.ones_like(T), 1 / (T - T0)])
+            found, *_ = np.linalg.lstsq(design, np.log(t), rcond=None)
+            error = np.sum((design @ found - np.log(t)) ** 2)
+            if best is None or error < best[0]:
+                best = error, found, T0
+        _, (a, b), T0 = best
+        return float(np.exp(a + b / (kT - T0)))
+
     def with_(self, **changes: object) -> System:
         """A copy with some fields changed, e.g. ``system.with_(density=1.1)``."""
         return replace(self, **changes)

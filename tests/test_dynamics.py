@@ -539,3 +539,74 @@ def test_cage_relative_displacements():
     y = np.zeros((2, 2))
     np.testing.assert_allclose(dynamics.cage_relative(y, y + 1.5, alone), 1.5)
     refuses(lambda: dynamics.cage_relative(y, y, near), "60 particles", "those of 2")
+
+
+# ------------------------------------------------------------------------ four-point, pair labels
+
+
+def test_four_point_of_independent_values_is_their_variance():
+    rng = np.random.default_rng(0)
+    made = [frames.build(rng.uniform(-5, 5, size=(2000, 3)), 10.0, [0] * 2000) for _ in range(12)]
+    fields = [3.0 + 2.0 * rng.normal(size=2000) for _ in made]
+    q, S4 = dynamics.four_point(made, fields, q_max=3.0, bins=6)
+    assert S4.shape == (12, len(q))
+    np.testing.assert_allclose(S4.mean(axis=0), 4.0, rtol=0.15)
+    _, left = dynamics.four_point(made, fields, noise=[np.full(2000, 4.0)] * 12, q_max=3.0, bins=6)
+    np.testing.assert_allclose(left, S4 - 4.0)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_four_point_of_a_plane_wave(d):
+    """cos(k·r) on a lattice: N/4 at its own wave vectors, nothing elsewhere."""
+    side = 8
+    grid = np.stack(np.meshgrid(*[np.arange(side)] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    frame = frames.build(grid - 3.5, float(side), [0] * len(grid), dimensions=d)
+    k = 2 * np.pi / side
+    field = 7.0 + np.cos(k * 2 * frame.particles.position[:, 0])
+    q, S4 = dynamics.four_point(frame, field, q_max=2.5 * k, bins=200)
+    peak = np.argmax(S4[0])
+    assert q[peak] == pytest.approx(2 * k)
+    # of the d wave vectors of this length (one of each ±) one carries the wave
+    assert S4[0][peak] == pytest.approx(len(grid) / 4 / d, rel=1e-4)
+    assert np.delete(S4[0], peak).max() < 1e-6
+
+
+def test_four_point_of_known_correlation():
+    """White noise smeared with a Gaussian of width w: S4 ∝ exp(−q² w²)."""
+    rng = np.random.default_rng(1)
+    side, w = 16, 1.5
+    grid = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    frame = frames.build(grid - 7.5, float(side), [0] * len(grid))
+    n = np.fft.fftfreq(side) * 2 * np.pi
+    q2 = sum(k**2 for k in np.meshgrid(n, n, n, indexing="ij"))
+    smear = np.exp(-q2 * w**2 / 2)
+    fields = [
+        np.fft.ifftn(np.fft.fftn(rng.normal(size=(side,) * 3)) * smear).real.ravel()
+        for _ in range(40)
+    ]
+    q, S4 = dynamics.four_point([frame] * 40, fields, q_max=1.6, bins=5)
+    np.testing.assert_allclose(np.log(S4.mean(axis=0)), -(q**2) * w**2, atol=0.25)
+
+
+def test_four_point_refuses():
+    frame = frames.build(np.random.default_rng(0).uniform(size=(10, 3)), 1.0, [0] * 10)
+    with pytest.raises(ValueError, match=r"field 0 has shape \(9,\)"):
+        dynamics.four_point(frame, np.zeros(9), q_max=10)
+    with pytest.raises(ValueError, match="not finite"):
+        dynamics.four_point(frame, np.full(10, np.nan), q_max=10)
+    with pytest.raises(ValueError, match="raise it"):
+        dynamics.four_point(frame, np.zeros(10), q_max=1.0)
+    with pytest.raises(ValueError, match="1 frames, 1 fields, 2 selections"):
+        dynamics.four_point([frame], [np.zeros(10)], include=[None, None])
+
+
+def test_distance_change_follows_the_pair_through_the_boundary():
+    initial = np.array([[-4.9, 0, 0], [4.9, 0, 0], [0.0, 0, 0]])
+    final = initial + [[[0.3, 0, 0], [0, 0, 0], [0, 0, 0]], [[20.0, 0, 0], [0, 0, 0], [0, 0, 0]]]
+    pairs = np.array([[0, 1], [0, 2]])
+    change = dynamics.distance_change(initial, final, pairs, np.array([10, 10, 10, 0, 0, 0.0]))
+    np.testing.assert_allclose(change[0], [0.3, -0.3])  # 0.2 -> 0.5 across the boundary
+    # not the nearest image at the end: the pair has been followed
+    np.testing.assert_allclose(change[1], [20.2 - 0.2, 15.1 - 4.9])
+    with pytest.raises(ValueError, match="pairs name particle 3"):
+        dynamics.distance_change(initial, final, np.array([[0, 3]]), np.array([10.0] * 3 + [0] * 3))

@@ -581,3 +581,127 @@ def test_disks_store_cage_relative_displacements(tmp_path):
         "labels = propensity, propensity_variance, squared_displacement",
         "this run has propensity",
     )
+
+
+# --------------------------------------------------------------------------------- labels of pairs
+
+FORCE_SHIFTED = systems.get("kob-andersen-force-shifted").with_(n=300)
+PAIRS = {
+    "kT": 1.0, "n_replicas": 3, "sample_times": [0.1, 0.3], "inherent": True, "pair_radius": 2.0,
+    "bond_cutoffs": (1.35, 1.7, 1.9), "engine": "lammps", "seed": 5,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    return simulate.liquid(FORCE_SHIFTED, kT=1.0, melt_time=2, duration=2, seed=3, engine="lammps")
+
+
+@pytest.fixture(scope="module")
+def paired(mixture):
+    return simulate.isoconfigurational(mixture, FORCE_SHIFTED, **PAIRS)[0]
+
+
+def test_labels_of_pairs_against_brute_force(mixture, paired):
+    """Every pair by a double loop, every draw run by hand."""
+    driver, edge = engines.choose(FORCE_SHIFTED, "lammps"), paired.configuration.box[0]
+    begin = frames.wrapped(mixture)
+    quiet = paired.log["particles/inherent_position"].astype(float)
+    expected = []
+    for i in range(300):
+        for j in range(i + 1, 300):
+            v = quiet[j] - quiet[i]
+            if np.linalg.norm(v - edge * np.rint(v / edge)) < 2.0:
+                expected.append((i, j))
+    np.testing.assert_array_equal(paired.log["bonds/pairs"], expected)
+    r0, changes, kept = frames.unwrapped(begin), [], []
+    for m in range(3):
+        start = frames.copy(begin, log={})
+        start.particles.velocity = base.thermal_velocities(
+            300, 1.0, np.random.default_rng(np.random.SeedSequence((5, 0, m)))
+        )
+        run = driver.run(start, FORCE_SHIFTED, kT=1.0, duration=0.3, sample_times=[0.1, 0.3])
+        final = [frames.unwrapped(f) for f in run]
+        rows = []
+        for i, j in expected:
+            v = r0[j] - r0[i]
+            v = v - edge * np.rint(v / edge)
+            rows.append(
+                [np.linalg.norm(v + (x - r0)[j] - (x - r0)[i]) - np.linalg.norm(v) for x in final]
+            )
+        changes.append(rows)
+        share = []
+        for i in range(300):
+            v = r0 - r0[i]
+            near = np.linalg.norm(v - edge * np.rint(v / edge), axis=1) < 1.35
+            near[i] = False
+            w = final[1][near] - final[1][i]
+            share.append(np.mean(np.linalg.norm(w - edge * np.rint(w / edge), axis=1) < 1.9))
+        kept.append(share)
+    np.testing.assert_allclose(paired.log["bonds/change"], np.mean(changes, axis=0), atol=2e-6)
+    np.testing.assert_allclose(
+        paired.log["bonds/change_variance"], np.var(changes, axis=0, ddof=1), atol=2e-6
+    )
+    np.testing.assert_allclose(
+        paired.log["particles/bond_breaking_1.9"][:, 1], np.mean(kept, axis=0), atol=1e-6
+    )
+    energy = driver.evaluate(frames.copy(begin, log={}), FORCE_SHIFTED).log["potential_energy"][0]
+    assert paired.log["particles/inherent_energy"].mean() == pytest.approx(
+        paired.log["inherent_energy"][0], rel=1e-5
+    )
+    assert paired.log["inherent_energy"][0] < energy - 0.3
+
+
+def test_packed_pairs_say_the_same(paired, tmp_path):
+    packed = dynamics.pack_pairs(paired, time=1)
+    frames.write(tmp_path / "packed.gsd", packed)
+    (back,) = frames.read(tmp_path / "packed.gsd")
+    assert "bonds/pairs" not in back.log
+    whole, found = dynamics.pair_labels(paired, time=1), dynamics.pair_labels(back)
+    np.testing.assert_array_equal(found.pairs, whole.pairs)
+    assert found.time == whole.time == pytest.approx(0.3)
+    for a, b in ((found.change, whole.change), (found.variance, whole.variance)):
+        assert np.abs(a - b).max() <= np.abs(b).max() / 32767
+    assert back.log["bonds/change"].nbytes * 4 == paired.log["bonds/change"].nbytes
+    # labels of another configuration
+    other = frames.copy(back, log=dict(back.log))
+    other.log["particles/inherent_position"] = np.roll(
+        back.log["particles/inherent_position"], 1, axis=1
+    ) * np.float32(0.98)
+    with pytest.raises(frames.FrameError, match="belong to another configuration"):
+        dynamics.pair_labels(other)
+    with pytest.raises(frames.FrameError, match="no log\\['bonds/change'\\]"):
+        dynamics.pair_labels(frames.copy(paired, log={}))
+
+
+def test_labels_of_pairs_resume(mixture, paired, tmp_path):
+    """Two of three draws, then a stop: the rest is made, and nothing changes."""
+    path = tmp_path / "pairs.gsd"
+    with pytest.raises(Stop):
+        simulate.isoconfigurational(
+            mixture, FORCE_SHIFTED, path=path, progress=stop_after(2), **PAIRS
+        )
+    assert len(list((tmp_path / "pairs.gsd.parts" / "0000").glob("*.npz"))) == 2
+    (again,) = simulate.isoconfigurational(mixture, FORCE_SHIFTED, path=path, **PAIRS)
+    same(again, paired)
+    with pytest.raises(frames.FrameError, match="pair_radius"):
+        simulate.isoconfigurational(
+            mixture, FORCE_SHIFTED, path=path, **PAIRS | {"pair_radius": 1.5}
+        )
+    with pytest.raises(ValueError, match="inherent=True"):
+        simulate.isoconfigurational(mixture, FORCE_SHIFTED, **PAIRS | {"inherent": False})
+
+
+def test_snapshots_are_the_ends_of_the_windows():
+    made = simulate.equilibrated(
+        FORCE_SHIFTED.with_(n=200), kT=2.0, sample_times=[0.5, 1.0], n_windows=3, n_thermo=2,
+        engine="lammps",
+    )  # fmt: skip
+    found = simulate.snapshots(made, first=1)
+    assert [f.log["age"][0] for f in found] == pytest.approx([2.0, 3.0])
+    np.testing.assert_array_equal(found[-1].particles.position, made.particles.position)
+    assert np.abs(found[0].particles.position - found[1].particles.position).max() > 0.1
+    with pytest.raises(ValueError, match="first is 3"):
+        simulate.snapshots(made, first=3)
+    with pytest.raises(frames.FrameError, match="equilibration/position"):
+        simulate.snapshots(found[0])

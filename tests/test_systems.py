@@ -121,3 +121,23 @@ def test_with_changes_a_copy():
     s = systems.get("kob-andersen")
     assert s.with_(density=1.1).density == 1.1
     assert s.density == 1.2
+
+
+def test_a_public_set_belongs_to_one_system():
+    assert systems.of_public_set("botan").name == "kob-andersen-force-shifted"
+    with pytest.raises(ValueError, match="known sets: botan"):
+        systems.of_public_set("botanic")
+    sets = [n for name in systems.available() for n in systems.get(name).public_sets]
+    assert len(sets) == len(set(sets))
+
+
+def test_times_between_the_published_ones_lie_on_a_smooth_curve():
+    s = systems.get("kob-andersen-force-shifted")
+    assert s.alpha_time(0.5) == 217.0
+    T = np.linspace(0.441, 0.9, 60)
+    t = np.array([s.alpha_time(x) for x in T])
+    assert np.all(np.diff(np.log(t)) < 0)
+    for known, value in s.alpha_times.items():  # the curve passes near what it was drawn through
+        assert s.alpha_time(known + 1e-6) == pytest.approx(value, rel=0.06)
+    with pytest.raises(ValueError, match="0 published times"):
+        systems.get("kob-andersen").alpha_time(0.5)
