@@ -15,13 +15,14 @@ Nothing here imports torch, an engine or the network, and no warning is silenced
 
 from __future__ import annotations
 
+import difflib
 import html
 import json
 import math
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from numbers import Real
 from pathlib import Path
@@ -42,7 +43,11 @@ _MARKS = {
     "reproduces": "●", "partly": "◐", "does not reproduce": "○", "undecided": "◌", "new here": "◇",
 }  # fmt: skip
 
-_state: dict[str, Any] = {"page": None, "preset": None, "records": []}
+_state: dict[str, Any] = {
+    "page": None, "preset": None, "records": [], "claims": {}, "changed": [],
+}  # fmt: skip
+#: parameters of a page that are no physics: claims are judged whatever they are
+MACHINERY: tuple[str, ...] = ("preset", "seed", "cores", "engine", "device")
 
 
 # --------------------------------------------------------------------------- places
@@ -155,7 +160,7 @@ def check_preset(preset: str) -> str:
     return preset
 
 
-def setup(page: str, preset: str = "book") -> None:
+def setup(page: str, preset: str = "book", parameters: Mapping[str, Any] | None = None) -> None:
     """Prepare a page: its name for the records, its preset, and how figures are shown.
 
     Figures are emitted both as plotly data (JupyterLab) and as HTML without scripts (the built
@@ -168,6 +173,10 @@ def setup(page: str, preset: str = "book") -> None:
         e.g. ``"1-graph-embeddings-2d-lj/simulation"``.
     preset : {"smoke", "book", "paper"}
         Size of the run.
+    parameters : mapping, optional
+        Names and values of the page's parameters, as ``globals()`` holds them. Where the physics
+        among them is not what the parameters cell of the committed page declares, claims of the
+        paper are not judged: their rows are "new here", and say why.
 
     Raises
     ------
@@ -180,12 +189,33 @@ def setup(page: str, preset: str = "book") -> None:
             f"page is {page!r}; expected 'chapter-folder/page-name' without ending, "
             "such as '1-graph-embeddings-2d-lj/simulation'."
         )
-    _state.update(page=page, preset=preset, records=[])
+    _state.update(page=page, preset=preset, records=[], claims=_claims(page), changed=[])
+    if parameters is not None:
+        _state["changed"] = _changed(page, parameters)
     from . import plots
 
     plots.use_theme()
     if os.environ.get("GLASSLIB_RUN_DIR"):  # a page without records is finished too
         write_json(run_directory() / "results.json", page_results())
+
+
+def _claims(page: str) -> dict[str, Any]:
+    """Claims of the page's chapter; none where it has no ``claims.yml``."""
+    from . import claims
+
+    path = root() / "notebooks" / page.split("/")[0] / "claims.yml"
+    return claims.load(path) if path.is_file() else {}
+
+
+def _changed(page: str, parameters: Mapping[str, Any]) -> list[str]:
+    """``name = value`` of physics parameters that differ from the committed page."""
+    from . import running
+
+    declared = running.parameters(root() / "notebooks" / f"{page}.ipynb")
+    return [
+        f"{name} = {parameters[name]!r}" for name, p in declared.items()
+        if name not in MACHINERY and name in parameters and parameters[name] != p.default
+    ]  # fmt: skip
 
 
 # --------------------------------------------------------------------------- records
@@ -200,24 +230,34 @@ def verdict(low: float, high: float, *, above: float = 0.0) -> str:
 
 
 def record(
-    *,
-    exhibit: str,
-    quantity: str,
-    here: float,
-    verdict: str,
+    claim: str | None = None,
+    here: float | None = None,
     low: float | None = None,
     high: float | None = None,
+    *,
+    of: Mapping[str, object] | None = None,
+    exhibit: str = "",
+    quantity: str = "",
+    verdict: str = "",
     paper: float | None = None,
     unit: str = "",
     note: str = "",
 ) -> None:
     """Keep one number of this page beside the paper's.
 
+    ``record("fig4", here, low, high)`` judges by the rule that stands under ``fig4`` in the
+    chapter's ``claims.yml`` (:mod:`glasslib.claims`); rows without a claim give their own words
+    and the verdict "new here".
+
     The page's ``results.json`` is rewritten atomically after each call. A second record with the
     same exhibit and quantity replaces the first, so a cell may be run again.
 
     Parameters
     ----------
+    claim : str, optional
+        Key in ``claims.yml``. Exhibit, quantity, paper, unit and verdict then come from there.
+    of : mapping, optional
+        What fills the places of the claim's quantity, e.g. ``{"T": 0.5}``.
     exhibit : str
         The paper's exhibit, e.g. ``"Fig 4d"`` or ``"Table I"``.
     quantity : str
@@ -249,6 +289,33 @@ def record(
             "book.record was called before book.setup; call book.setup(page=…, preset=preset) "
             "in the page's first cell after the parameters."
         )
+    if claim is not None:
+        if exhibit or quantity or verdict or paper is not None or unit:
+            raise ValueError(
+                f"claim {claim!r} brings its own exhibit, quantity, verdict, paper and unit; give "
+                "here, low, high, of and note alone."
+            )
+        found = _state["claims"].get(claim)
+        if found is None:
+            near = difflib.get_close_matches(claim, _state["claims"], n=1)
+            raise ValueError(
+                f"claims.yml of this chapter has no claim {claim!r}"
+                + (f"; did you mean {near[0]!r}?" if near else "; write it there first.")
+            )
+        exhibit, quantity, unit, paper = (
+            found.exhibit,
+            found.about(of or {}),
+            found.unit,
+            found.paper,
+        )
+        note = "; ".join(part for part in (found.note, note) if part)
+        ends = [here if end is None else end for end in (low, high)]
+        verdict = found.judge(*(_finite("end", e) if e == e else math.nan for e in ends))
+        if _state["changed"]:
+            verdict = "new here"
+            note = "; ".join(
+                [*([note] if note else []), f"not judged: {', '.join(_state['changed'])}"]
+            )
     for name, text in (("exhibit", exhibit), ("quantity", quantity)):
         if not isinstance(text, str) or not text.strip():
             raise ValueError(
@@ -280,6 +347,10 @@ def record(
         "exhibit": exhibit, "quantity": quantity, **values, "unit": unit, "verdict": verdict,
         "note": note,
     }  # fmt: skip
+    if claim is not None:
+        entry["claim"] = claim
+        if found.says:
+            entry["says"] = found.says
     same = [
         i for i, r in enumerate(_state["records"])
         if (r["exhibit"], r["quantity"]) == (exhibit, quantity)

@@ -1,0 +1,141 @@
+"""Rules of verdicts: read from claims.yml, judged by intervals, never at other parameters."""
+
+import math
+
+import pytest
+
+from glasslib import book, claims, running
+
+GOOD = """
+height:
+  exhibit: Fig 1
+  quantity: height at T = {T}
+  says: it is high
+  paper: 2.0
+  rule: {above: 1.5}
+  partly: {above: 1.0}
+  unit: σ
+near:
+  exhibit: Fig 2
+  quantity: distance
+  rule: {within: [-0.1, 0.1]}
+small:
+  exhibit: Fig 3
+  quantity: size
+  rule: {below: 0.5}
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "claims.yml"
+    path.write_text(GOOD, encoding="utf-8")
+    return claims.load(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high", "verdict"),
+    [
+        ("height", 1.6, 1.9, "reproduces"),
+        ("height", 1.4, 1.9, "partly"),
+        ("height", 1.1, 1.4, "partly"),
+        ("height", 0.9, 1.4, "does not reproduce"),
+        ("height", 0.9, 1.6, "undecided"),
+        ("height", 0.1, 0.4, "does not reproduce"),
+        ("near", -0.1, 0.05, "reproduces"),
+        ("near", 0.05, 0.2, "undecided"),
+        ("near", -0.3, 0.3, "undecided"),
+        ("near", 0.2, 0.3, "does not reproduce"),
+        ("small", 0.1, 0.4, "reproduces"),
+        ("small", 0.6, 0.7, "does not reproduce"),
+        ("small", math.nan, math.nan, "undecided"),
+    ],
+)
+def test_verdicts(table, key, low, high, verdict):
+    assert table[key].judge(low, high) == verdict
+
+
+def test_places_of_a_quantity(table):
+    assert table["height"].about({"T": 0.5}) == "height at T = 0.5"
+    with pytest.raises(ValueError, match="'T' is not given"):
+        table["height"].about({})
+    with pytest.raises(ValueError, match="no place for k"):
+        table["near"].about({"k": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[1, 2]", "expected claims by key"),
+        ("a: 1", "expected exhibit, quantity and rule"),
+        ("a: {exhibit: x, quantity: y}", "lacks rule"),
+        ("a: {exhibit: x, quantity: y, rule: {atop: 1}}", "expected one of above"),
+        ("a: {exhibit: x, quantity: y, rule: {above: .inf}}", "finite"),
+        ("a: {exhibit: x, quantity: y, rule: {above: true}}", "finite"),
+        ("a: {exhibit: x, quantity: y, rule: {within: [2, 1]}}", "ascending"),
+        ("a: {exhibit: x, quantity: y, rule: {within: 1}}", "2 finite"),
+        ("a: {exhibit: x, quantity: y, rule: {above: 1, below: 2}}", "expected one of above"),
+        ("a: {exhibit: x, quantity: y, rules: {above: 1}}", "did you mean 'rule'"),
+        ("a: {", "is not YAML"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path, text, words):
+    path = tmp_path / "claims.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=words) as caught:
+        claims.load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def page(table, monkeypatch, tmp_path):
+    monkeypatch.setenv("GLASSLIB_RUN_DIR", str(tmp_path))
+    book.setup(page="0-start/how-to-read")
+    monkeypatch.setitem(book._state, "claims", table)
+    return lambda: book.page_results()["records"][-1]
+
+
+def test_records_are_judged_by_their_claim(page):
+    book.record("height", 1.7, 1.6, 1.9, of={"T": 0.5})
+    entry = page()
+    assert entry["verdict"] == "reproduces"
+    assert (entry["exhibit"], entry["quantity"]) == ("Fig 1", "height at T = 0.5")
+    assert (entry["paper"], entry["unit"], entry["claim"]) == (2.0, "σ", "height")
+    book.record("small", 0.9)
+    assert page()["verdict"] == "does not reproduce"
+    assert page()["low"] is None
+    with pytest.raises(ValueError, match="did you mean 'height'"):
+        book.record("heigth", 1.0)
+    with pytest.raises(ValueError, match="brings its own"):
+        book.record("small", 0.9, verdict="reproduces")
+
+
+def test_other_physics_is_not_judged(page, monkeypatch):
+    monkeypatch.setitem(book._state, "changed", ["kT = 0.9"])
+    book.record("height", 1.7, 1.6, 1.9, of={"T": 0.9})
+    assert page()["verdict"] == "new here"
+    assert "not judged: kT = 0.9" in page()["note"]
+
+
+def test_setup_sees_which_parameters_were_changed(monkeypatch, tmp_path):
+    monkeypatch.setenv("GLASSLIB_RUN_DIR", str(tmp_path))
+    name = "0-start/how-to-read"
+    declared = running.parameters(running.find_page(name)[1])
+    values = {k: p.default for k, p in declared.items()} | {"preset": "smoke", "seed": 99}
+    book.setup(page=name, preset="smoke", parameters=values)
+    assert book._state["changed"] == []
+    monkeypatch.setattr(
+        running, "parameters", lambda path: declared | {"kT": running.Parameter("kT", "float", 0.5)}
+    )
+    book.setup(page=name, preset="smoke", parameters=values | {"kT": 0.7})
+    assert book._state["changed"] == ["kT = 0.7"]
+
+
+def test_every_claim_of_the_book_is_recorded():
+    """And every row that is judged by a claim stands in its chapter's file."""
+    recorded = {}
+    for entry in book.results():
+        if "claim" in entry:
+            recorded.setdefault(entry["chapter"], set()).add(entry["claim"])
+    for path in sorted((book.root() / "notebooks").glob("*/claims.yml")):
+        assert recorded.get(path.parent.name, set()) == set(claims.load(path)), path
