@@ -891,7 +891,7 @@ class PairLabels(NamedTuple):
     pairs: np.ndarray  #: (n, 2) int64, i < j, sorted
     change: np.ndarray  #: (n,) float64, mean over draws, σ_AA
     variance: np.ndarray | None  #: (n,) float64 over draws, σ_AA²; None where it was not kept
-    time: float  #: τ
+    time: float  #: τ; NaN where the frame does not say
 
 
 def pair_labels(frame: Frame, *, time: int = -1) -> PairLabels:
@@ -936,7 +936,7 @@ def pair_labels(frame: Frame, *, time: int = -1) -> PairLabels:
                     "pairs: they belong to another configuration. Make them anew."
                 )
         found[name] = value
-    at = log["bonds/time"][0] if packed else np.asarray(log["times"])[time]
+    at = log["bonds/time"][0] if packed else np.asarray(log.get("times", [np.nan]))[time]
     return PairLabels(pairs, found["bonds/change"], found["bonds/change_variance"], float(at))
 
 

@@ -753,6 +753,70 @@ def isoconfigurational(
     return _in_parts(path, len(configurations), one, expected, None)
 
 
+def label_replicas(
+    frame: Frame,
+    system: System,
+    *,
+    bond_cutoffs: Sequence[float] | None = None,
+    pair_radius: float | None = None,
+    labels: Sequence[str] = LABELS,
+    engine: str = "auto",
+) -> Frame:
+    """The labels of :func:`isoconfigurational`, of replicas that somebody else has run.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        With ``log['particles/replica_displacement']``: ``frames.read(path, replicas=True)`` of a
+        public file.
+    system : System
+        The one that made the replicas (:func:`glasslib.systems.of_public_set`): its potential
+        quenches.
+    bond_cutoffs, pair_radius, labels, engine
+        As for :func:`isoconfigurational`.
+
+    Returns
+    -------
+    gsd.hoomd.Frame
+        Labels have one time, in ``log['times']`` if the frame has it. The inherent structure is
+        always there.
+    """
+    frames.check(frame, system=system)
+    moved = frame.log.get("particles/replica_displacement")
+    if moved is None:
+        raise frames.FrameError(
+            "the frame has no log['particles/replica_displacement']; expected one of "
+            "frames.read(path, replicas=True)."
+        )
+    d = system.dimensions
+    moved = np.reshape(moved, (frame.particles.N, -1, d)).transpose(1, 0, 2).astype(float)
+    driver = engines.choose(system, engine)
+    start = frames.copy(frame, log={k: frame.log[k] for k in ("times", "kT") if k in frame.log})
+    quenched = driver.minimize(start, system)
+    r0 = frames.unwrapped(start)[:, :d]
+    pairs = None if pair_radius is None else dynamics.bonds(quenched, pair_radius)
+    bonds = None if bond_cutoffs is None else dynamics.bonds(start, bond_cutoffs[0])
+    box, draws = start.configuration.box, []
+    for one in moved:
+        draw = {"distance": np.linalg.norm(one, axis=1)[:, None].astype(np.float32)}
+        for name, r_out in zip(_bond_names(bond_cutoffs or ()), (bond_cutoffs or ())[1:]):
+            share = dynamics.bond_breaking(bonds, r0 + one, box, r_out)
+            draw[name] = share[:, None].astype(np.float32)
+        if pairs is not None:
+            change = dynamics.distance_change(r0, r0 + one, pairs, box)
+            draw["pair_change"] = change[:, None].astype(np.float32)
+        draws.append(draw)
+    log = start.log
+    log["particles/inherent_position"] = np.array(quenched.particles.position)
+    log["particles/inherent_energy"] = quenched.log["particles/energy"].astype(np.float32)
+    log["inherent_energy"] = np.array(quenched.log["potential_energy"])
+    if pairs is not None:
+        log["bonds/pairs"], log["bonds/radius"] = pairs.astype(np.uint32), np.array([pair_radius])
+    log.update(_labels(draws, labels))
+    return _stamped(start, driver, protocol="replicas", system=system.name,
+                    n_replicas=len(moved), **_interactions(system))  # fmt: skip
+
+
 def _warn_of_crystal(frame: Frame, where: str) -> None:
     """Propensities of a crystal are not those of a glass former."""
     if frames.dimensions(frame) == 2:

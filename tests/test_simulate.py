@@ -705,3 +705,31 @@ def test_snapshots_are_the_ends_of_the_windows():
         simulate.snapshots(made, first=3)
     with pytest.raises(frames.FrameError, match="equilibration/position"):
         simulate.snapshots(found[0])
+
+
+def test_replicas_of_others_get_the_same_labels(mixture, paired):
+    """Displacements of the draws, put in as a public file would hold them."""
+    driver, begin = engines.choose(FORCE_SHIFTED, "lammps"), frames.wrapped(mixture)
+    moved = []
+    for m in range(3):
+        start = frames.copy(begin, log={})
+        start.particles.velocity = base.thermal_velocities(
+            300, 1.0, np.random.default_rng(np.random.SeedSequence((5, 0, m)))
+        )
+        run = driver.run(start, FORCE_SHIFTED, kT=1.0, duration=0.3)
+        moved.append(frames.unwrapped(list(run)[-1]) - frames.unwrapped(begin))
+    public = frames.copy(begin, log={})
+    public.log["particles/replica_displacement"] = (
+        np.stack(moved).transpose(1, 0, 2).reshape(300, -1).astype(np.float32)
+    )
+    found = simulate.label_replicas(
+        public, FORCE_SHIFTED, bond_cutoffs=(1.35, 1.7, 1.9), pair_radius=2.0, engine="lammps"
+    )
+    for name in ("propensity", "propensity_variance", "bond_breaking", "bond_breaking_1.9"):
+        key = f"particles/{name}"
+        np.testing.assert_allclose(found.log[key][:, 0], paired.log[key][:, 1], atol=2e-5)
+    a, b = dynamics.pair_labels(found, time=0), dynamics.pair_labels(paired, time=1)
+    np.testing.assert_array_equal(a.pairs, b.pairs)
+    np.testing.assert_allclose(a.change, b.change, atol=2e-5)
+    with pytest.raises(frames.FrameError, match="replicas=True"):
+        simulate.label_replicas(mixture, FORCE_SHIFTED)
