@@ -3,6 +3,7 @@
 Every chapter has ``notebooks/<chapter>/claims.yml``::
 
     fig4-trained:
+      page: training        # the page that records it
       exhibit: Fig 4
       quantity: T_pred − T at a trained temperature, T = {T}
       says: accurately predicts the temperature of the input structures
@@ -26,7 +27,7 @@ from typing import Any
 
 #: kinds of rules, and how many numbers each takes
 RULES = {"above": 1, "below": 1, "within": 2}
-_KEYS = {"exhibit", "quantity", "says", "paper", "rule", "partly", "unit", "note"}
+_KEYS = {"page", "exhibit", "quantity", "says", "paper", "rule", "partly", "unit", "note"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Claim:
         The paper's words.
     paper : float or None
         The paper's number.
-    unit, note : str
+    page, unit, note : str
+        ``page`` is the one of the chapter that records it.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Claim:
     paper: float | None = None
     unit: str = ""
     note: str = ""
+    page: str = ""
 
     def about(self, of: Mapping[str, object]) -> str:
         """The quantity with its places filled in.

@@ -804,7 +804,7 @@ def bond_breaking(
 
     def one(x: np.ndarray) -> np.ndarray:
         x = np.asarray(x, dtype=np.float64)
-        apart = _nearest_image(x[i] - x[j], box)
+        apart = nearest_image(x[i] - x[j], box)
         kept = np.einsum("ij,ij->i", apart, apart) < r_out**2
         return np.bincount(pairs[kept].ravel(), minlength=count) / had
 
@@ -839,7 +839,7 @@ def distance_change(
     pairs = _check_pairs(pairs, len(initial))
     d = initial.shape[1]
     i, j = pairs.T
-    at_first = _nearest_image(initial[j] - initial[i], np.asarray(box, dtype=float))
+    at_first = nearest_image(initial[j] - initial[i], np.asarray(box, dtype=float))
     length = np.linalg.norm(at_first, axis=1)
 
     def one(x: np.ndarray) -> np.ndarray:
@@ -949,8 +949,20 @@ def _check_pairs(pairs: np.ndarray, count: int) -> np.ndarray:
     return pairs.astype(np.int64)
 
 
-def _nearest_image(vectors: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """(n, d) vectors, each its nearest image in a box that is not too oblique."""
+def nearest_image(vectors: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Vectors between particles, each as its nearest periodic image.
+
+    Parameters
+    ----------
+    vectors : (n, d) float array, σ_AA
+    box : (6,) array
+        GSD box, not so oblique that rounding fractional coordinates misses the nearest image.
+
+    Returns
+    -------
+    (n, d) float64 array, σ_AA
+    """
+    vectors, box = np.asarray(vectors, dtype=float), np.asarray(box, dtype=float)
     d = vectors.shape[1]
     cell = _frames.cell_matrix(box)[:d, :d]
     if d == 3 and box[2] == 0:

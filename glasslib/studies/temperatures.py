@@ -1,0 +1,317 @@
+"""Chapter 5's questions: what is learned at some temperatures, asked at others.
+
+Configurations are frames of :func:`glasslib.production.trajectory_job` (or of one's own with the
+same labels); the liquid numbered 0 is for tests, the others are for training. Labels are taken at
+the last of their times, the published one near τ_α.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glasslib import dynamics, frames, neighbors, simulate, structure
+from glasslib.descriptors import averaged_energies, averaged_radial_angular
+from glasslib.frames import Frame
+from glasslib.models.ridge import PropensityRidge
+from glasslib.studies.correlation import Scores, score
+from glasslib.systems import System
+
+#: labels of a particle that are foretold, by the name pages use
+TARGETS = {"C_B": "particles/bond_breaking", "propensity": "particles/propensity"}
+
+
+# ------------------------------------------------------------------------------ configurations
+
+
+def load(folder: Path, system: System, *, test: bool) -> dict[float, list[Frame]]:
+    """Labelled configurations by temperature, ascending.
+
+    Parameters
+    ----------
+    folder : path
+        A chapter's data; ``isoconfigurational/NAME-KT-MELT.gsd`` in it.
+    test : bool
+        Those of the liquid 0, never trained on; else those of all others.
+    """
+    pattern = re.compile(re.escape(system.name) + r"-([0-9.]+)-([0-9]+)")
+    found: dict[float, list[Frame]] = {}
+    for path in sorted((Path(folder) / "isoconfigurational").glob(f"{system.name}-*.gsd")):
+        name = pattern.fullmatch(path.stem)
+        if name and (name[2] == "0") == test:
+            found.setdefault(float(name[1]), []).extend(frames.read(path))
+    return dict(sorted(found.items()))
+
+
+def label_public(paths: Sequence[Path], system: System, cache: Path | None = None) -> list[Frame]:
+    """Public configurations with the labels of the book's own: C_B, pairs, inherent structures.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Files that ``frames.read(path, replicas=True)`` opens.
+    system : System
+        Who made them: ``systems.of_public_set(...)``.
+    cache : path, optional
+        GSD file to keep the result in; what is there is read, if it is of these configurations.
+    """
+    starts = [frames.read(path, replicas=True)[0] for path in paths]
+    if cache is not None and cache.exists():
+        stored = frames.read(cache)
+        if len(stored) == len(starts) and all(
+            np.array_equal(a.particles.position, b.particles.position)
+            and simulate.provenance(a).get("system") == system.name
+            for a, b in zip(stored, starts)
+        ):
+            return stored
+    made = []
+    labels = [n for n in simulate.LABELS if n not in ("replica_distance", "squared_displacement")]
+    for start in starts:
+        kT = float(system.temperatures[0])
+        start.log |= {"kT": np.array([kT]), "times": np.array([system.alpha_time(kT)])}
+        one = simulate.label_replicas(
+            start, system, bond_cutoffs=(*system.bond_breaking_cutoffs, 1.5, 1.9), pair_radius=2.0,
+            labels=labels,
+        )  # fmt: skip
+        made.append(dynamics.pack_pairs(one, time=0))
+    if cache is not None:
+        frames.write(cache, made)
+    return made
+
+
+def inherent(frame: Frame) -> Frame:
+    """The inherent structure that a labelled frame carries, as a frame of its own."""
+    quiet = frames.copy(frame, log={})
+    quiet.particles.position = np.asarray(frame.log["particles/inherent_position"])
+    quiet.particles.image = quiet.particles.velocity = None
+    return quiet
+
+
+def temperature(frame: Frame) -> float:
+    """k_BT of a labelled frame, ε_AA."""
+    return float(frame.log["kT"][0])
+
+
+def target(frame: Frame, name: str = "C_B") -> np.ndarray:
+    """(N,) label of :data:`TARGETS`, at the last time."""
+    return np.asarray(frame.log[TARGETS[name]], dtype=float)[:, -1]
+
+
+def reaches(frame: Frame, name: str = "C_B", *, species: int = 0) -> float:
+    """Highest Pearson r that any prediction of a label can have: :func:`dynamics.noise_ceiling`."""
+    mine = frame.particles.typeid == species
+    variance = np.asarray(frame.log[f"{TARGETS[name]}_variance"], dtype=float)[mine, -1]
+    n = simulate.provenance(frame)["n_replicas"]
+    return float(dynamics.noise_ceiling(target(frame, name)[mine], variance, n))
+
+
+def scored_pairs(frame: Frame, *, r_max: float = 1.35, species: int = 0) -> np.ndarray:
+    """Which pairs of :func:`dynamics.pair_labels` are scored: A–A, within ``r_max`` at rest."""
+    pairs = dynamics.pair_labels(frame).pairs
+    x = np.asarray(frame.log["particles/inherent_position"], dtype=float)
+    v = dynamics.nearest_image(x[pairs[:, 1]] - x[pairs[:, 0]], frame.configuration.box)
+    same = np.all(frame.particles.typeid[pairs] == species, axis=1)
+    return same & (np.linalg.norm(v, axis=1) < r_max)
+
+
+# --------------------------------------------------------------------------------- equilibrium
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """Result of :func:`relaxation`: one state of a liquid.
+
+    Attributes
+    ----------
+    tau : (n_windows,) float64 array
+        Where F_A of each window crosses 1/e; NaN where it does not.
+    value, low, high : float
+        That of the mean curve over windows, and a 95 % interval from the windows' scatter.
+    early_late : dict
+        Late half minus early half of the windows, with intervals: ``tau`` (as a ratio),
+        ``potential_energy``, ``pressure``.
+    """
+
+    tau: np.ndarray
+    value: float
+    low: float
+    high: float
+    early_late: dict[str, tuple[float, float, float]]
+
+
+def relaxation(equilibrated: Frame | Sequence[Frame]) -> Relaxation:
+    """Relaxation time of A particles from all windows of all liquids of one state.
+
+    The curve of a window begins at the window's own start, so windows one after the other are
+    independent once they are longer than the relaxation time. The interval is that of the mean of
+    ln τ over windows (Student's t).
+    """
+    from glasslib import scores
+
+    made = [equilibrated] if isinstance(equilibrated, Frame) else list(equilibrated)
+    times = np.asarray(made[0].log["equilibration/times"], dtype=float)
+    F = np.concatenate([np.atleast_2d(f.log["equilibration/self_isf_A"]) for f in made])
+    tau = np.array([dynamics.crossing(times, row, 1 / np.e) for row in F])
+    value = dynamics.crossing(times, F.mean(axis=0), 1 / np.e)
+    known = np.log(tau[np.isfinite(tau)])
+    if len(known) > 1:
+        m, low, high = scores.mean_interval(known)
+        low, high = value * np.exp(low - m), value * np.exp(high - m)
+    else:
+        low = high = np.nan
+    halves = {}
+    for name in ("potential_energy", "pressure"):
+        rows = [np.atleast_2d(f.log[f"equilibration/{name}"]).mean(axis=1) for f in made]
+        early = np.concatenate([row[: len(row) // 2] for row in rows])
+        late = np.concatenate([row[len(row) - len(row) // 2 :] for row in rows])
+        halves[name] = scores.mean_difference(early, late)
+    windows = np.cumsum([len(f.log["equilibration/ages"]) for f in made])[:-1]
+    parts = [(p[: len(p) // 2], p[len(p) - len(p) // 2 :]) for p in np.split(np.log(tau), windows)]
+    early, late = (np.concatenate(side) for side in zip(*parts))
+    if np.isfinite(early).any() and np.isfinite(late).any():
+        halves["tau"] = tuple(float(np.exp(x)) for x in scores.mean_difference(early, late))
+    return Relaxation(tau, float(value), float(low), float(high), halves)
+
+
+# --------------------------------------------------------------------------------- thermometers
+
+
+def thermometers(frame: Frame) -> dict[str, float]:
+    """Single numbers of one configuration that might tell its temperature.
+
+    Returns
+    -------
+    dict
+        ``inherent energy`` per particle, ε_AA; ``bond length``, the mean distance of thermal A–A
+        pairs within 1.43 σ_AA; ``first peak``, the height of the thermal g_AA(r).
+    """
+    A = frame.particles.typeid == 0
+    near = neighbors.within(frame, 1.43)
+    like = A[near.source] & A[near.index]
+    r, g = structure.radial_distribution(frame, ("A", "A"), r_max=1.6, bins=80)
+    return {
+        "inherent energy": float(np.mean(frame.log["particles/inherent_energy"])),
+        "bond length": float(near.distance[like].mean()),
+        "first peak": float(g.max()),
+    }
+
+
+@dataclass(frozen=True)
+class Thermometer:
+    """A straight line from one number to temperature, with what it says of test configurations."""
+
+    name: str
+    slope: float
+    constant: float
+    predicted: dict[float, np.ndarray]  #: temperature -> one value a test configuration, ε_AA
+
+    def error(self, kT: float) -> np.ndarray:
+        """T_pred − T of each test configuration at ``kT``."""
+        return self.predicted[kT] - kT
+
+
+def read_temperature(
+    train: Mapping[float, Sequence[Frame]], test: Mapping[float, Sequence[Frame]]
+) -> list[Thermometer]:
+    """Fit every :func:`thermometers` on training configurations, read it on test configurations."""
+    known = [(kT, thermometers(f)) for kT, made in train.items() for f in made]
+    asked = {kT: [thermometers(f) for f in made] for kT, made in test.items()}
+    found = []
+    for name in known[0][1]:
+        x, T = np.array([(numbers[name], kT) for kT, numbers in known]).T
+        slope, constant = np.polyfit(x, T, 1)
+        predicted = {
+            kT: np.array([slope * numbers[name] + constant for numbers in rows])
+            for kT, rows in asked.items()
+        }
+        found.append(Thermometer(name, float(slope), float(constant), predicted))
+    return found
+
+
+# ------------------------------------------------------------------------------------ regression
+
+
+def describe(frame: Frame, kind: str = "energies") -> np.ndarray:
+    """(N, k) inputs of a regression: ``energies``, ``geometry`` (LR(2) at rest) or ``thermal``."""
+    if kind == "energies":
+        energy = np.asarray(frame.log["particles/inherent_energy"], dtype=float)
+        return averaged_energies(energy, inherent(frame))
+    if kind in ("geometry", "thermal"):
+        seen = inherent(frame) if kind == "geometry" else frame
+        return averaged_radial_angular(seen, 2.3, n_max=2)[0]
+    raise ValueError(f"kind is {kind!r}; expected energies, geometry or thermal.")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Result of :func:`transfer`: scores by what was trained on, and where it was asked.
+
+    Attributes
+    ----------
+    scores : dict
+        ``scores[trained on][tested at]``, both as labels: temperatures, or names of mixtures.
+    models : dict
+        The fitted models, by what they were trained on.
+    """
+
+    scores: dict[object, dict[float, Scores]]
+    models: dict[object, PropensityRidge]
+
+
+def transfer(
+    train: Mapping[float, Sequence[Frame]],
+    test: Mapping[float, Sequence[Frame]],
+    *,
+    name: str = "C_B",
+    kind: str = "energies",
+    species: int = 0,
+    mixtures: Mapping[str, Sequence[float]] | None = None,
+    describe: Callable[[Frame, str], np.ndarray] = describe,
+    alter: Callable[[Frame, np.ndarray], np.ndarray] | None = None,
+) -> Transfer:
+    """Train a ridge regression at each temperature, and on mixtures; ask all of them everywhere.
+
+    Parameters
+    ----------
+    train, test : dict
+        Temperature to labelled frames, from :func:`load`.
+    name : {"C_B", "propensity"}
+    kind : str
+        Of inputs, see :func:`describe`.
+    mixtures : dict, optional
+        Name to temperatures whose configurations are trained on together; all by default.
+    alter : callable, optional
+        ``(frame, target) -> target``: what training sees in place of the truth, for controls.
+    """
+    mixtures = {"mixed": tuple(train)} if mixtures is None else mixtures
+    table: dict[int, np.ndarray] = {}
+
+    def inputs(frame: Frame) -> np.ndarray:
+        if id(frame) not in table:
+            table[id(frame)] = describe(frame, kind)[frame.particles.typeid == species]
+        return table[id(frame)]
+
+    def truth(frame: Frame) -> np.ndarray:
+        return target(frame, name)[frame.particles.typeid == species]
+
+    def learned(frame: Frame) -> np.ndarray:
+        seen = target(frame, name)
+        seen = seen if alter is None else alter(frame, seen)
+        return seen[frame.particles.typeid == species]
+
+    models, found = {}, {}
+    for label, temperatures in {kT: (kT,) for kT in train} | dict(mixtures):
+        chosen = [f for kT in temperatures for f in train[kT]]
+        groups = np.repeat(np.arange(len(chosen)), [len(inputs(f)) for f in chosen])
+        X, D = np.concatenate([inputs(f) for f in chosen]), np.concatenate([*map(learned, chosen)])
+        options = {} if len(chosen) > 1 else {"alphas": 1e3}
+        models[label] = PropensityRidge(min_spread=1e-3, **options).fit(X, D, groups)
+        found[label] = {
+            kT: score([models[label].predict(inputs(f))[:, 0] for f in made], [*map(truth, made)])
+            for kT, made in test.items()
+        }
+    return Transfer(found, models)
