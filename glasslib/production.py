@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -280,3 +280,50 @@ def _thin(frame: Frame) -> Frame:
         elif name != "particles/bond_breaking_variance":
             frame.log[name] = np.ascontiguousarray(frame.log[name][:, -1:])
     return dynamics.pack_pairs(frame, time=-1)
+
+
+def temperature_jobs(
+    system: System,
+    liquids: Mapping[float, Sequence[int]],
+    *,
+    folder: Path,
+    draws: Sequence[int] = (32, 8),
+    pair_radius: float = 2.0,
+    seed: int = 0,
+    engine: str = "auto",
+) -> list[Job]:
+    """:func:`trajectory_job` for several temperatures and liquids.
+
+    Windows are seven times the published time near τ_α, ten relaxation times and more. Labels are
+    taken at the system's own relaxation time (:attr:`glasslib.systems.System.relaxation_times`)
+    and at the published one.
+
+    Parameters
+    ----------
+    liquids : dict
+        Temperature to the number of configurations of each liquid; the first is for tests.
+    draws : (int, int)
+        Velocity draws of a configuration, for tests and for training.
+    """
+    jobs = []
+    for kT, counts in liquids.items():
+        last = system.alpha_time(kT)
+        times = sorted({system.relaxation_times.get(kT, last), last})
+        for melt, count in enumerate(counts):
+            jobs.append(
+                trajectory_job(
+                    system,
+                    kT,
+                    melt,
+                    folder=folder,
+                    n_configurations=count,
+                    sample_times=times,
+                    window=7 * last,
+                    n_replicas=draws[min(melt, 1)],
+                    variances=melt == 0,
+                    pair_radius=pair_radius,
+                    seed=seed,
+                    engine=engine,
+                )  # fmt: skip
+            )
+    return jobs

@@ -772,6 +772,43 @@ def mean_difference(
     return difference, float(interval.low), float(interval.high)
 
 
+def mean_ratio(
+    first: np.ndarray, second: np.ndarray, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of ``second`` over mean of ``first``, of independent samples, with its interval.
+
+    By the delta method for the logarithm, with Welch's degrees of freedom.
+
+    Parameters
+    ----------
+    first, second : (n,) and (m,) float arrays
+        With positive means.
+    level : float
+
+    Returns
+    -------
+    ratio, low, high : float
+        ``low`` and ``high`` are NaN where a side has fewer than two values.
+    """
+    from scipy.stats import t
+
+    a, b = (np.asarray(side, dtype=np.float64).ravel() for side in (first, second))
+    if not (len(a) and len(b) and a.mean() > 0 and b.mean() > 0):
+        raise ValueError(
+            f"{len(a)} and {len(b)} values; expected some on either side, of positive mean: a "
+            "ratio of means has no interval else."
+        )
+    ratio = float(b.mean() / a.mean())
+    if min(len(a), len(b)) < 2:
+        return ratio, float("nan"), float("nan")
+    u, v = (x.var(ddof=1) / len(x) / x.mean() ** 2 for x in (a, b))
+    if u + v == 0:
+        return ratio, ratio, ratio
+    freedom = (u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
+    half = float(t.ppf((1 + level) / 2, freedom) * np.sqrt(u + v))
+    return ratio, ratio * float(np.exp(-half)), ratio * float(np.exp(half))
+
+
 def split_by_configuration(
     n: int, fractions: Sequence[float] = (0.8, 0.2), *, seed: int = 0
 ) -> tuple[np.ndarray, ...]:

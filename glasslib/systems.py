@@ -133,6 +133,9 @@ class System:
     alpha_times : dict
         ``{temperature: time}``: the time, near τ_α, at which published labels of this system
         were taken; τ. A published grid, not a relaxation time measured here.
+    relaxation_times : dict
+        ``{temperature: τ_α}`` where F_A falls to 1/e, as this book measured it; τ. Labels are
+        taken there as well.
     public_sets : tuple of str
         Names of public data sets (:mod:`glasslib.fetching`) that this system made; see
         :func:`of_public_set`.
@@ -158,6 +161,7 @@ class System:
     wavenumber: float | None = None
     bond_breaking_cutoffs: tuple[float, float] | None = None
     alpha_times: dict[float, float] = field(default_factory=dict)
+    relaxation_times: dict[float, float] = field(default_factory=dict)
     public_sets: tuple[str, ...] = ()
     notes: str = ""
 
@@ -373,6 +377,7 @@ _ALL = (
         wavenumber=7.25,
         bond_breaking_cutoffs=(1.35, 1.7),
         alpha_times={0.44: 4120.0, 0.5: 217.0, 0.56: 52.0, 0.64: 16.5},
+        relaxation_times={0.64: 7.7},
         public_sets=("botan",),
         notes="Linearly smoothed; the source leaves the cut-off open; 2.5 σ_ab is our choice, as "
         "are 0.47, 0.53, 0.6 and 0.8, the bond-breaking distances, time step and thermostat.",

@@ -490,3 +490,17 @@ def test_partial_correlation_of_several_and_of_nothing():
     assert scores.partial(u, v, np.ones(200)) == pytest.approx(np.corrcoef(u, v)[0, 1])
     refuses(lambda: scores.partial(u, v, w[:-1]), "given has shape (199,)", "(200,)")
     refuses(lambda: scores.partial(u, v[:-1], w), "199")
+
+
+def test_ratio_of_means_covers():
+    """Of two independent samples; the interval holds the true ratio in about 95 %."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(600):
+        a, b = rng.gamma(8, size=8), 2 * rng.gamma(8, size=6)
+        ratio, low, high = scores.mean_ratio(a, b)
+        assert low < ratio < high
+        held += low < 2.0 < high
+    assert 0.92 < held / 600 < 0.985
+    assert np.isnan(scores.mean_ratio([1.0], [2.0, 3.0])[1])
+    with pytest.raises(ValueError, match="positive mean"):
+        scores.mean_ratio([-1.0, -2.0], [1.0])

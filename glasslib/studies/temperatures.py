@@ -8,7 +8,7 @@ the last of their times, the published one near τ_α.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,24 @@ TARGETS = {"C_B": "particles/bond_breaking", "propensity": "particles/propensity
 # ------------------------------------------------------------------------------ configurations
 
 
-def load(folder: Path, system: System, *, test: bool) -> dict[float, list[Frame]]:
-    """Labelled configurations by temperature, ascending.
+def _files(
+    folder: Path, kind: str, system: System, states: Sequence[float] | None
+) -> Iterator[tuple[float, int, Path]]:
+    """Temperature, number of the liquid and path of what ``production.trajectory_job`` wrote."""
+    pattern = re.compile(re.escape(system.name) + r"-([0-9.]+)-([0-9]+)")
+    found = []
+    for path in (Path(folder) / kind).glob(f"{system.name}-*.gsd"):
+        if name := pattern.fullmatch(path.stem):
+            found.append((-float(name[1]), int(name[2]), path))
+    for kT, melt, path in sorted(found):
+        if states is None or any(abs(-kT - s) < 1e-9 for s in states):
+            yield -kT, melt, path
+
+
+def load(
+    folder: Path, system: System, *, test: bool, states: Sequence[float] | None = None
+) -> dict[float, list[Frame]]:
+    """Labelled configurations by temperature, from hot to cold.
 
     Parameters
     ----------
@@ -37,14 +53,39 @@ def load(folder: Path, system: System, *, test: bool) -> dict[float, list[Frame]
         A chapter's data; ``isoconfigurational/NAME-KT-MELT.gsd`` in it.
     test : bool
         Those of the liquid 0, never trained on; else those of all others.
+    states : sequence of float, optional
+        Temperatures to take; all by default.
     """
-    pattern = re.compile(re.escape(system.name) + r"-([0-9.]+)-([0-9]+)")
     found: dict[float, list[Frame]] = {}
-    for path in sorted((Path(folder) / "isoconfigurational").glob(f"{system.name}-*.gsd")):
-        name = pattern.fullmatch(path.stem)
-        if name and (name[2] == "0") == test:
-            found.setdefault(float(name[1]), []).extend(frames.read(path))
-    return dict(sorted(found.items()))
+    for kT, melt, path in _files(folder, "isoconfigurational", system, states):
+        if (melt == 0) == test:
+            found.setdefault(kT, []).extend(frames.read(path))
+    return found
+
+
+def load_equilibrated(
+    folder: Path, system: System, states: Sequence[float] | None = None
+) -> dict[float, list[Frame]]:
+    """Equilibrated liquids by temperature, from hot to cold: the evidence of :func:`relaxation`."""
+    found: dict[float, list[Frame]] = {}
+    for kT, _, path in _files(folder, "equilibrated", system, states):
+        found.setdefault(kT, []).extend(frames.read(path))
+    return found
+
+
+def describe_stock(folder: Path, system: System, liquids: Mapping[float, Sequence[int]]) -> str:
+    """A line a temperature: configurations that are there, of those that ``liquids`` asks for."""
+    there: dict[tuple[float, int], int] = {}
+    for kT, melt, path in _files(folder, "isoconfigurational", system, list(liquids)):
+        there[kT, melt] = len(frames.read(path))
+    lines = []
+    for kT, counts in sorted(liquids.items(), reverse=True):
+        have = [there.get((kT, m), 0) for m in range(len(counts))]
+        lines.append(
+            f"T = {kT:g}: {have[0]} of {counts[0]} for tests, "
+            f"{sum(have[1:])} of {sum(counts[1:])} to learn from"
+        )
+    return "\n".join(lines)
 
 
 def label_public(paths: Sequence[Path], system: System, cache: Path | None = None) -> list[Frame]:
@@ -101,12 +142,36 @@ def target(frame: Frame, name: str = "C_B") -> np.ndarray:
     return np.asarray(frame.log[TARGETS[name]], dtype=float)[:, -1]
 
 
+def label_noise(frame: Frame, name: str = "C_B") -> np.ndarray:
+    """(N,) variance of the error of each label: that over draws, divided by their number."""
+    key = f"{TARGETS[name]}_variance"
+    if key not in frame.log:
+        raise frames.FrameError(
+            f"the frame has no log[{key!r}]; expected a configuration of a test set, whose "
+            "variances over draws are kept."
+        )
+    n = simulate.provenance(frame)["n_replicas"]
+    return np.asarray(frame.log[key], dtype=float)[:, -1] / n
+
+
 def reaches(frame: Frame, name: str = "C_B", *, species: int = 0) -> float:
     """Highest Pearson r that any prediction of a label can have: :func:`dynamics.noise_ceiling`."""
     mine = frame.particles.typeid == species
-    variance = np.asarray(frame.log[f"{TARGETS[name]}_variance"], dtype=float)[mine, -1]
     n = simulate.provenance(frame)["n_replicas"]
-    return float(dynamics.noise_ceiling(target(frame, name)[mine], variance, n))
+    return float(
+        dynamics.noise_ceiling(target(frame, name)[mine], n * label_noise(frame, name)[mine], n)
+    )
+
+
+def reaches_pairs(frame: Frame) -> float:
+    """Highest Pearson r of the changes of distance of :func:`scored_pairs`."""
+    found, n = dynamics.pair_labels(frame), simulate.provenance(frame)["n_replicas"]
+    if found.variance is None:
+        raise frames.FrameError(
+            "the frame has no log['bonds/change_variance']; expected one of a test set."
+        )
+    keep = scored_pairs(frame)
+    return float(dynamics.noise_ceiling(found.change[keep], found.variance[keep], n))
 
 
 def scored_pairs(frame: Frame, *, r_max: float = 1.35, species: int = 0) -> np.ndarray:
@@ -143,6 +208,16 @@ class Relaxation:
     early_late: dict[str, tuple[float, float, float]]
 
 
+def scattering(equilibrated: Frame | Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
+    """Times (n_times,), and F_A of every window of all liquids of a state (n_windows, n_times)."""
+    made = [equilibrated] if isinstance(equilibrated, Frame) else list(equilibrated)
+    times = np.asarray(made[0].log["equilibration/times"], dtype=float)
+    for f in made:
+        if not np.allclose(f.log["equilibration/times"], times):
+            raise ValueError("liquids of one state are sampled at different times; expected equal.")
+    return times, np.concatenate([np.atleast_2d(f.log["equilibration/self_isf_A"]) for f in made])
+
+
 def relaxation(equilibrated: Frame | Sequence[Frame]) -> Relaxation:
     """Relaxation time of A particles from all windows of all liquids of one state.
 
@@ -153,8 +228,7 @@ def relaxation(equilibrated: Frame | Sequence[Frame]) -> Relaxation:
     from glasslib import scores
 
     made = [equilibrated] if isinstance(equilibrated, Frame) else list(equilibrated)
-    times = np.asarray(made[0].log["equilibration/times"], dtype=float)
-    F = np.concatenate([np.atleast_2d(f.log["equilibration/self_isf_A"]) for f in made])
+    times, F = scattering(made)
     tau = np.array([dynamics.crossing(times, row, 1 / np.e) for row in F])
     value = dynamics.crossing(times, F.mean(axis=0), 1 / np.e)
     known = np.log(tau[np.isfinite(tau)])
@@ -304,7 +378,7 @@ def transfer(
         return seen[frame.particles.typeid == species]
 
     models, found = {}, {}
-    for label, temperatures in {kT: (kT,) for kT in train} | dict(mixtures):
+    for label, temperatures in ({kT: (kT,) for kT in train} | dict(mixtures)).items():
         chosen = [f for kT in temperatures for f in train[kT]]
         groups = np.repeat(np.arange(len(chosen)), [len(inputs(f)) for f in chosen])
         X, D = np.concatenate([inputs(f) for f in chosen]), np.concatenate([*map(learned, chosen)])

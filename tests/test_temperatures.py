@@ -1,0 +1,164 @@
+"""Chapter 5's questions on configurations whose answers are known."""
+
+import numpy as np
+import pytest
+
+from glasslib import dynamics, frames, production, simulate, systems
+from glasslib.descriptors import averaged_energies
+from glasslib.studies import score
+from glasslib.studies import temperatures as study
+
+SYSTEM = systems.get("kob-andersen-force-shifted").with_(n=300, alpha_times={1.0: 0.4, 1.5: 0.3})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two temperatures, two liquids each, made as the chapter makes them."""
+    where = tmp_path_factory.mktemp("transfer")
+    jobs = production.temperature_jobs(
+        SYSTEM, {1.0: [2, 2], 1.5: [2, 2]}, folder=where, draws=(4, 3), engine="lammps"
+    )
+    with pytest.MonkeyPatch.context() as patch:  # short melts: nothing here asks for equilibrium
+        whole = simulate.liquid
+        patch.setattr(simulate, "liquid", lambda *a, **k: whole(*a, melt_time=2, duration=2, **k))
+        for job in jobs:
+            job.make()
+    assert all(job.done() == job.cost for job in jobs)
+    return where
+
+
+def test_what_is_there_is_found_by_temperature_and_liquid(folder):
+    test, train = (study.load(folder, SYSTEM, test=which) for which in (True, False))
+    assert list(test) == list(train) == [1.5, 1.0]
+    assert [len(made) for made in test.values()] == [2, 2]
+    assert study.temperature(test[1.5][0]) == 1.5
+    known = {f.particles.position.tobytes() for made in train.values() for f in made}
+    assert not any(f.particles.position.tobytes() in known for made in test.values() for f in made)
+    assert list(study.load(folder, SYSTEM, test=True, states=[1.0, 0.3])) == [1.0]
+    assert study.load(folder, systems.get("kob-andersen"), test=True) == {}
+    said = study.describe_stock(folder, SYSTEM, {1.0: [2, 5], 0.7: [1]})
+    assert "T = 1: 2 of 2 for tests, 2 of 5 to learn from" in said
+    assert "T = 0.7: 0 of 1 for tests, 0 of 0 to learn from" in said
+
+
+def test_test_sets_keep_their_noise_and_training_sets_do_not(folder):
+    (f, *_), (g, *_) = (study.load(folder, SYSTEM, test=t)[1.0] for t in (True, False))
+    assert simulate.provenance(f)["n_replicas"] == 4
+    assert simulate.provenance(g)["n_replicas"] == 3
+    np.testing.assert_allclose(
+        study.label_noise(f), f.log["particles/bond_breaking_variance"][:, -1] / 4
+    )
+    assert 0 <= study.reaches(f, "propensity") <= 1
+    assert 0 < study.reaches_pairs(f) <= 1
+    with pytest.raises(frames.FrameError, match="of a test set"):
+        study.label_noise(g)
+    with pytest.raises(frames.FrameError, match="of a test set"):
+        study.reaches_pairs(g)
+    assert f.log["particles/bond_breaking_1.9"].shape == (300, 1)
+    assert "particles/bond_breaking_1.9" not in g.log
+    keep = study.scored_pairs(f)
+    pairs = dynamics.pair_labels(f).pairs
+    assert np.all(f.particles.typeid[pairs[keep]] == 0)
+    expected = dynamics.bonds(study.inherent(f), 1.35)
+    A = expected[np.all(f.particles.typeid[expected] == 0, axis=1)]
+    np.testing.assert_array_equal(pairs[keep], A)
+
+
+def test_a_second_call_makes_nothing(folder):
+    path = folder / "isoconfigurational" / "kob-andersen-force-shifted-1-0.gsd"
+    before = path.stat().st_mtime_ns
+    (job,) = production.temperature_jobs(
+        SYSTEM, {1.0: [2]}, folder=folder, draws=(4, 3), engine="lammps"
+    )
+    job.make()
+    assert path.stat().st_mtime_ns == before
+    (other,) = production.temperature_jobs(
+        SYSTEM, {1.0: [2]}, folder=folder, draws=(5, 3), engine="lammps"
+    )
+    with pytest.raises(frames.FrameError, match="n_replicas"):
+        other.make()
+
+
+def fake(tau, melts=2, windows=6, drift=0.0):
+    """Equilibrated frames whose scattering decays exponentially."""
+    t, late, made = np.geomspace(0.1, 100, 40), np.arange(windows), []
+    for _ in range(melts):
+        each = tau * np.exp(drift * late)
+        made.append(frames.build(np.zeros((1, 3)), 5.0, [0]))
+        made[-1].log = {
+            "equilibration/times": t, "equilibration/ages": 100.0 * np.arange(windows),
+            "equilibration/self_isf_A": np.exp(-t / each[:, None]),
+            "equilibration/potential_energy": -1.0 - drift * np.repeat(late[:, None], 3, 1),
+            "equilibration/pressure": np.full((windows, 3), 2.0),
+        }  # fmt: skip
+    return made
+
+
+def test_relaxation_of_known_decays():
+    found = study.relaxation(fake(7.0))
+    assert found.value == pytest.approx(7.0, rel=0.01)
+    assert found.low <= found.value <= found.high
+    assert found.tau.shape == (12,)
+    assert found.early_late["tau"][0] == pytest.approx(1.0)
+    aging = study.relaxation(fake(7.0, drift=0.1))
+    assert aging.early_late["tau"][0] == pytest.approx(np.exp(0.3), rel=0.02)
+    assert aging.early_late["tau"][1] > 1
+    assert aging.early_late["potential_energy"][0] == pytest.approx(-0.3)
+    assert np.isnan(study.relaxation(fake(1e5)).value)  # never falls to 1/e
+
+
+def test_a_thermometer_that_is_a_straight_line(monkeypatch):
+    monkeypatch.setattr(
+        study, "thermometers", lambda T: {"line": 3.0 - 2.0 * T, "blind": 1.0 + T * 0}
+    )
+    line, other = study.read_temperature({0.5: [0.5, 0.5], 0.6: [0.6, 0.6]}, {0.55: [0.55, 0.57]})
+    np.testing.assert_allclose(line.predicted[0.55], [0.55, 0.57])
+    np.testing.assert_allclose(line.error(0.55), [0.0, 0.02], atol=1e-12)
+    assert line.slope == pytest.approx(-0.5)
+    assert other.error(0.55)[0] < 0  # a parabola lies below its chord
+
+
+def test_transfer_finds_what_it_was_given(folder):
+    """Targets made from the inputs: foretold at the other temperature; controls are not."""
+    train, test = (study.load(folder, SYSTEM, test=t) for t in (False, True))
+
+    def describe(frame, kind):  # the box is too small for the radii of the chapter
+        energy = frame.log["particles/inherent_energy"].astype(float)
+        return averaged_energies(energy, study.inherent(frame), radii=(1.5, 2.5))
+
+    for made in (*train.values(), *test.values()):
+        for f in made:
+            x = describe(f, "energies")
+            label = 0.5 + 0.1 * x[:, :1] - 0.05 * x[:, 4:5]
+            f.log["particles/bond_breaking"] = label
+    found = study.transfer(train, test, mixtures={"mixed": (1.0, 1.5)}, describe=describe)
+    assert set(found.scores) == {1.0, 1.5, "mixed"}
+    for row in found.scores.values():
+        for s in row.values():
+            assert s.mean[0] > 0.95
+    rng = np.random.default_rng(0)
+    null = study.transfer(
+        train, test, alter=lambda f, y: rng.permutation(y), mixtures={}, describe=describe
+    )
+    assert abs(np.mean([s.mean[0] for row in null.scores.values() for s in row.values()])) < 0.2
+    with pytest.raises(ValueError, match="expected energies"):
+        study.describe(train[1.0][0], "guess")
+
+
+def test_scores_of_configurations():
+    rng = np.random.default_rng(0)
+    truths = [rng.normal(size=200) + c for c in range(4)]
+    good = score([t + 0.1 * rng.normal(size=200) for t in truths], truths)
+    flat = score([t - t.mean() for t in truths], truths)
+    assert good.mean[0] > 0.99
+    assert flat.mean[0] == pytest.approx(1.0)
+    assert flat.pooled.r < 0.8  # differences between configurations are lost
+    bad = score([rng.normal(size=200) for _ in truths], truths)
+    mean, low, high = good.gain(bad)
+    assert low < mean < high
+    assert low > 0.5
+    assert "over 4 configurations, pooled" in repr(good)
+    with pytest.raises(ValueError, match="configuration 0"):
+        score([np.full(3, np.nan)], [np.arange(3.0)])
+    with pytest.raises(ValueError, match="same ones"):
+        good.gain(score(truths[:2], truths[:2]))
