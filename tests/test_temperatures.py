@@ -1,9 +1,11 @@
 """Chapter 5's questions on configurations whose answers are known."""
 
+import json
+
 import numpy as np
 import pytest
 
-from glasslib import dynamics, frames, production, simulate, systems
+from glasslib import book, dynamics, frames, production, simulate, systems
 from glasslib.descriptors import averaged_energies
 from glasslib.studies import score
 from glasslib.studies import temperatures as study
@@ -136,6 +138,9 @@ def test_transfer_finds_what_it_was_given(folder):
     for row in found.scores.values():
         for s in row.values():
             assert s.mean[0] > 0.95
+    again = study.Transfer.from_json(json.loads(json.dumps(found.as_json())))
+    assert set(again.scores) == {1.0, 1.5, "mixed"}
+    assert repr(again.scores["mixed"][1.5]) == repr(found.scores["mixed"][1.5])
     rng = np.random.default_rng(0)
     null = study.transfer(
         train, test, alter=lambda f, y: rng.permutation(y), mixtures={}, describe=describe
@@ -162,3 +167,25 @@ def test_scores_of_configurations():
         score([np.full(3, np.nan)], [np.arange(3.0)])
     with pytest.raises(ValueError, match="same ones"):
         good.gain(score(truths[:2], truths[:2]))
+
+
+def test_a_moved_field_is_the_same_field_elsewhere(folder):
+    f = study.load(folder, SYSTEM, test=True)[1.0][0]
+    values = np.arange(300.0)
+    moved = study.move_field(0)(f, values)
+    A = f.particles.typeid == 0
+    assert set(moved[A]) <= set(values[A])
+    assert np.mean(moved == values) < 0.1
+    np.testing.assert_array_equal(moved, study.move_field(0)(f, values))
+    assert not np.array_equal(moved, study.move_field(1)(f, values))
+
+
+def test_the_public_set_is_found_or_named():
+    system, paths, sums = study.find_public(book.root())
+    assert system.name == "kob-andersen-force-shifted"
+    assert len(sums) == 10
+    assert len(paths) in (0, 10)
+    train, test = study.split_public(list(range(10)))
+    assert (train, test) == (list(range(8)), [8, 9])
+    with pytest.raises(ValueError, match="n_test is 3 of 3"):
+        study.split_public([1, 2, 3], 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -38,6 +38,15 @@ class Scores:
                 "needs the same ones."
             )
         return tuple(float(x) for x in scores.mean_interval(self.each - other.each))
+
+    def as_json(self) -> dict:
+        """What JSON can hold; :meth:`from_json` reads it."""
+        return {"each": [float(r) for r in self.each], "pooled": asdict(self.pooled)}
+
+    @classmethod
+    def from_json(cls, stored: dict) -> Scores:
+        """The result that :meth:`as_json` wrote."""
+        return cls(np.array(stored["each"]), scores.Correlation(**stored["pooled"]))
 
     def __repr__(self) -> str:
         mean, low, high = self.mean

@@ -7,14 +7,17 @@ the last of their times, the published one near τ_α.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from glasslib import dynamics, frames, neighbors, simulate, structure
+from glasslib import dynamics, frames, neighbors, scores, simulate, structure, systems
 from glasslib.descriptors import averaged_energies, averaged_radial_angular
 from glasslib.frames import Frame
 from glasslib.models.ridge import PropensityRidge
@@ -225,8 +228,6 @@ def relaxation(equilibrated: Frame | Sequence[Frame]) -> Relaxation:
     independent once they are longer than the relaxation time. The interval is that of the mean of
     ln τ over windows (Student's t).
     """
-    from glasslib import scores
-
     made = [equilibrated] if isinstance(equilibrated, Frame) else list(equilibrated)
     times, F = scattering(made)
     tau = np.array([dynamics.crossing(times, row, 1 / np.e) for row in F])
@@ -328,12 +329,28 @@ class Transfer:
     ----------
     scores : dict
         ``scores[trained on][tested at]``, both as labels: temperatures, or names of mixtures.
-    models : dict
-        The fitted models, by what they were trained on.
     """
 
     scores: dict[object, dict[float, Scores]]
-    models: dict[object, PropensityRidge]
+
+    def as_json(self) -> dict:
+        """What JSON can hold; :meth:`from_json` reads it."""
+        return {
+            str(label): {str(kT): s.as_json() for kT, s in row.items()}
+            for label, row in self.scores.items()
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict) -> Transfer:
+        """The result that :meth:`as_json` wrote; names of mixtures are words."""
+        return cls(
+            {
+                label if label[0].isalpha() else float(label): {
+                    float(kT): Scores.from_json(s) for kT, s in row.items()
+                }
+                for label, row in stored.items()
+            }
+        )
 
 
 def transfer(
@@ -377,15 +394,159 @@ def transfer(
         seen = seen if alter is None else alter(frame, seen)
         return seen[frame.particles.typeid == species]
 
-    models, found = {}, {}
+    found = {}
     for label, temperatures in ({kT: (kT,) for kT in train} | dict(mixtures)).items():
         chosen = [f for kT in temperatures for f in train[kT]]
         groups = np.repeat(np.arange(len(chosen)), [len(inputs(f)) for f in chosen])
         X, D = np.concatenate([inputs(f) for f in chosen]), np.concatenate([*map(learned, chosen)])
         options = {} if len(chosen) > 1 else {"alphas": 1e3}
-        models[label] = PropensityRidge(min_spread=1e-3, **options).fit(X, D, groups)
+        model = PropensityRidge(min_spread=1e-3, **options).fit(X, D, groups)
         found[label] = {
-            kT: score([models[label].predict(inputs(f))[:, 0] for f in made], [*map(truth, made)])
+            kT: score([model.predict(inputs(f))[:, 0] for f in made], [*map(truth, made)])
             for kT, made in test.items()
         }
-    return Transfer(found, models)
+    return Transfer(found)
+
+
+def move_field(seed: int = 0) -> Callable[[Frame, np.ndarray], np.ndarray]:
+    """A control for :func:`transfer`: targets shifted as a whole by a random vector.
+
+    The field stays as smooth as it was and knows nothing of the structure any more; particles of
+    each species trade places among themselves (:func:`glasslib.scores.moved`). Every
+    configuration has a vector of its own.
+    """
+
+    def alter(frame: Frame, values: np.ndarray) -> np.ndarray:
+        own = int(hashlib.sha1(frame.particles.position.tobytes()).hexdigest()[:6], 16)
+        out = np.array(values, dtype=float)
+        for kind in np.unique(frame.particles.typeid):
+            mine = frame.particles.typeid == kind
+            index = scores.moved(frame, include=mine, n_shift=1, seed=seed + own)
+            out[mine] = values[mine][index[:, 0]]
+        return out
+
+    return alter
+
+
+def split_public(made: Sequence[Frame], n_test: int = 2) -> tuple[list[Frame], list[Frame]]:
+    """Public configurations to learn from, and the last ``n_test`` to be asked."""
+    if not 0 < n_test < len(made):
+        raise ValueError(f"n_test is {n_test} of {len(made)}; expected some on either side.")
+    return list(made[:-n_test]), list(made[-n_test:])
+
+
+def find_public(root: Path) -> tuple[System, list[Path], list[str]]:
+    """The public set at T = 0.44: who made it, its files (none if they are absent), checksums."""
+    from glasslib import fetching
+
+    system = systems.of_public_set("botan")
+    files = [f for f in fetching.DATASETS["botan"].files if f.name.endswith(".npz")]
+    paths = [fetching.find(f"botan/{f.name}", root=root) for f in files]
+    return system, [] if None in paths else paths, [f.sha256 for f in files]
+
+
+def survey(
+    folder: Path,
+    system: System,
+    *,
+    root: Path,
+    name: str = "C_B",
+    kind: str = "energies",
+    species: int = 0,
+    seed: int = 0,
+    mode: str = "read",
+) -> dict:
+    """Thermometers, transfer and its control over all temperatures, the public one included.
+
+    The public configurations are not part of this book, so the result is stored
+    (:mod:`glasslib.stored`, ``folder/survey.json``) and read.
+
+    Parameters
+    ----------
+    folder : path
+        Configurations of one's own, see :func:`load`; where the result is stored.
+    root : path
+        The clone, see :func:`glasslib.fetching.folders`.
+    mode : {"read", "make", "own"}
+        Read what is stored; make what is missing; or compute at once, without the public set and
+        from two configurations a temperature: a trial.
+
+    Returns
+    -------
+    dict
+        ``thermometers`` list of :class:`Thermometer`, ``transfer`` and ``moved``
+        :class:`Transfer`, ``ceilings`` by temperature, ``made`` the day.
+
+    Raises
+    ------
+    glasslib.stored.StoredError
+        At ``"read"``, where there is no result of these inputs; at ``"make"``, where the public
+        set is needed and not here.
+    """
+    from glasslib import stored
+    from glasslib.descriptors import averaging
+    from glasslib.models import ridge
+    from glasslib.studies import correlation
+
+    public, paths, checksums = find_public(root)
+    with_public = mode != "own" and public.name == system.name
+
+    def compute() -> dict:
+        train, test = (load(folder, system, test=which) for which in (False, True))
+        if mode == "own":
+            train, test = ({T: m[:2] for T, m in sets.items()} for sets in (train, test))
+        if with_public:
+            if not paths:
+                raise stored.StoredError(
+                    "the public set is not here, and the result needs it; bring it with: "
+                    "glasslib fetch botan"
+                )
+            kT = float(system.temperatures[0])
+            made = label_public(paths, system, root / "_build" / "public" / "botan.gsd")
+            train[kT], test[kT] = split_public(made)
+        options = {"name": name, "kind": kind, "species": species}
+        moved = transfer(train, test, **options, alter=move_field(seed))
+        return {
+            "thermometers": [asdict(t) for t in read_temperature(train, test)],
+            "transfer": transfer(train, test, **options).as_json(),
+            "moved": moved.as_json(),
+            "ceilings": {
+                T: [reaches(f, name, species=species) for f in m] for T, m in test.items()
+            },
+            "counts": {T: [len(train.get(T, [])), len(m)] for T, m in test.items()},
+        }
+
+    def plain(found: object) -> object:  # arrays and keys as JSON has them
+        return json.loads(json.dumps(found, default=np.ndarray.tolist))
+
+    if mode == "own":
+        found, made = plain(compute()), "now"
+    else:
+        key = f"{name}, {kind}, {system.types[species]}"
+        files = [p for _, _, p in _files(folder, "isoconfigurational", system, None)]
+        print_ = stored.fingerprint(
+            settings={"key": key, "seed": seed, "public": with_public},
+            inputs=[*files, *(checksums if with_public else [])],
+            code=[ridge, averaging, correlation, sys.modules[__name__]],
+        )
+        path = Path(folder) / "survey.json"
+        found = stored.keep(
+            path, key, print_, lambda: plain(compute()), make=mode == "make",
+            how="glasslib run 5/descriptors --preset paper",
+        )  # fmt: skip
+        made = stored.made_on(path, key)
+
+    def by_temperature(row: dict) -> dict[float, np.ndarray]:
+        return {float(T): np.array(values) for T, values in row.items()}
+
+    return {
+        "thermometers": [
+            Thermometer(**t | {"predicted": by_temperature(t["predicted"])})
+            for t in found["thermometers"]
+        ],
+        "transfer": Transfer.from_json(found["transfer"]),
+        "moved": Transfer.from_json(found["moved"]),
+        "ceilings": by_temperature(found["ceilings"]),
+        "counts": by_temperature(found["counts"]),
+        "made": made,
+    }
