@@ -176,7 +176,8 @@ def setup(page: str, preset: str = "book", parameters: Mapping[str, Any] | None 
     parameters : mapping, optional
         Names and values of the page's parameters, as ``globals()`` holds them. Where the physics
         among them is not what the parameters cell of the committed page declares, claims of the
-        paper are not judged: their rows are "new here", and say why.
+        paper are not judged: their rows are "new here", and say why. Values out of the ranges
+        that stand behind the parameters (:class:`glasslib.running.Parameter`) are refused.
 
     Raises
     ------
@@ -212,6 +213,9 @@ def _changed(page: str, parameters: Mapping[str, Any]) -> list[str]:
     from . import running
 
     declared = running.parameters(root() / "notebooks" / f"{page}.ipynb")
+    for name, p in declared.items():
+        if name in parameters and (reason := p.refuse(parameters[name])):
+            raise ValueError(f"parameter {name} is {parameters[name]!r}; {reason}.")
     return [
         f"{name} = {parameters[name]!r}" for name, p in declared.items()
         if name not in MACHINERY and name in parameters and parameters[name] != p.default

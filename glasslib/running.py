@@ -20,6 +20,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -77,12 +78,44 @@ class Parameter:
     default : object
     help : str
         The comment behind it.
+    range : (float, float) or None
+        Least and largest value, from ``[1, 100]`` in the comment; of lists, of each element.
+    choices : tuple of str
+        From ``{a, b}`` in the comment; empty where any text goes.
     """
 
     name: str
     type: str
     default: Any
     help: str = ""
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Least and largest value; seeds and numbers of processes have theirs without a comment."""
+        found = re.search(r"\[\s*(-?[\d.]+(?:e-?\d+)?)\s*,\s*(-?[\d.]+(?:e-?\d+)?)\s*\]", self.help)
+        if found:
+            return float(found[1]), float(found[2])
+        return {"seed": (0, 2**31 - 1), "cores": (-1, 4096)}.get(self.name)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Texts that are allowed; all where there are none."""
+        found = re.search(r"\{([^{}]+)\}", self.help)
+        return tuple(part.strip() for part in found[1].split(",")) if found else ()
+
+    def refuse(self, value: Any) -> str:
+        """Why a value of the right type cannot be; empty where it can."""
+        if self.choices and isinstance(value, str) and value not in self.choices:
+            return f"expected one of {', '.join(self.choices)}"
+        if self.range is not None:
+            low, high = self.range
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                number = isinstance(one, (int, float)) and not isinstance(one, bool)
+                if number and not low <= one <= high:
+                    return f"expected {low:.10g} to {high:.10g}"
+        if self.name == "cores" and value == 0:
+            return "expected -1 for all, or 1 and more"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -325,6 +358,10 @@ def check_parameters(
                 f"{', '.join(declared)}."
             )
         checked[name] = _convert(page, declared[name], value)
+        if reason := declared[name].refuse(checked[name]):
+            raise PageError(
+                f"parameter {name} of page {page} is {_brief(checked[name])}; {reason}."
+            )
         if name == "preset":
             try:
                 book.check_preset(checked[name])
@@ -345,9 +382,18 @@ def _convert(page: str, parameter: Parameter, value: Any) -> Any:
         if result is not _NO:
             return result
     raise PageError(
-        f"parameter {parameter.name} of page {page} is {value!r} ({type(value).__name__}); "
+        f"parameter {parameter.name} of page {page} is {_brief(value)} ({type(value).__name__}); "
         f"expected {parameter.type}, such as {parameter.default!r}: correct the value."
     )
+
+
+def _brief(value: Any) -> str:
+    """The value on one line of ordinary length."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
 
 
 _NO = object()
@@ -361,9 +407,9 @@ def _as_type(base: str, value: Any) -> Any:
         text = value.strip()
         if base == "bool":
             return {"true": True, "false": False}.get(text.lower(), _NO)
-        try:
+        try:  # minus signs by the thousand exhaust the parser, dicts of lists are no literals
             value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return _NO
     if base == "None":
         return None if value is None else _NO
@@ -372,9 +418,11 @@ def _as_type(base: str, value: Any) -> Any:
     if isinstance(value, bool):
         return _NO
     if base == "int":
-        return value if isinstance(value, int) else _NO
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            value = int(value)  # 1e3 on a command line
+        return value if isinstance(value, int) and value.bit_length() < 64 else _NO
     if base == "float":
-        is_number = isinstance(value, (int, float)) and abs(value) < float("inf")
+        is_number = isinstance(value, (int, float)) and abs(value) < 1e300
         return float(value) if is_number else _NO
     if base in ("list", "tuple"):
         if not isinstance(value, (list, tuple)):

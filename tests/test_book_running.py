@@ -11,6 +11,10 @@ from glasslib import book, cli, running
 FIRST = """preset: str = "book"  # size of the run
 seed: int = 1
 temperature: float = 0.5  # k_B T / ε
+cores: int = -1
+replicas: int = 3  # [2, 100] draws
+radii: list = [1.0, 2.0]  # [0.5, 5] of averages
+engine: str = "auto"  # {auto, fast}: who runs
 species: list[str] = ["A"]
 label: str | None = None
 fast: bool = False
@@ -58,7 +62,11 @@ def write_page(root, *cells, **options):
 
 def test_parameters_are_read_with_types_and_help(clone):
     found = running.parameters(clone / "notebooks" / "1-test" / "page.ipynb")
-    assert list(found) == ["preset", "seed", "temperature", "species", "label", "fast"]
+    names = "preset seed temperature cores replicas radii engine species label fast"
+    assert list(found) == names.split()
+    assert found["replicas"].range == (2, 100)
+    assert found["engine"].choices == ("auto", "fast")
+    assert found["temperature"].range is None
     assert found["temperature"].type == "float"
     assert found["temperature"].help == "k_B T / ε"
     assert found["species"].default == ["A"]
@@ -76,6 +84,19 @@ def test_parameters_are_read_with_types_and_help(clone):
         ({"temperature": float("nan")}, "expected float"),
         ({"fast": 1}, "expected bool"),
         ({"species": "A"}, "expected list"),
+        ({"seed": -1}, "parameter seed of page 1-test/page is -1; expected 0 to 2147483647"),
+        ({"seed": "-1e3"}, "is -1000; expected 0"),
+        ({"seed": 10**12}, "expected 0 to 2147483647"),
+        ({"seed": "9" * 400}, "402 characters"),
+        ({"seed": "9" * 5000}, "thousands of digits|characters"),
+        ({"seed": "{[]:1}"}, "expected int"),
+        ({"seed": "-" * 3000 + "1"}, "3001|characters"),
+        ({"temperature": "1e999"}, "expected float"),
+        ({"cores": 0}, "is 0; expected -1 for all"),
+        ({"cores": -2}, "expected -1 to 4096"),
+        ({"replicas": 0}, "parameter replicas .* is 0; expected 2 to 100"),
+        ({"radii": [1.0, 9.0]}, r"expected 0.5 to 5"),
+        ({"engine": "gromacs"}, "is 'gromacs'; expected one of auto, fast"),
         ({"preset": "large"}, "preset is 'large'; expected one of smoke, book, paper"),
     ],
 )
@@ -307,3 +328,22 @@ def test_outputs_are_put_into_the_committed_page(clone):
     with pytest.raises(building.BuildError, match="has other cells than the page"):
         building.with_outputs("1-test/page", run)
     assert book.root() == clone
+
+
+@pytest.mark.parametrize("page", running.pages())
+def test_every_number_of_a_page_has_a_range(page):
+    """Or only two values; what lies outside is refused before anything runs."""
+    declared = running.parameters(running.find_page(page)[1])
+    for name, p in declared.items():
+        base = p.type.split("[")[0]
+        if base in ("int", "float"):
+            low, high = p.range
+            assert low <= p.default <= high, name
+            with pytest.raises(running.PageError, match=f"parameter {name} of page"):
+                running.check_parameters(page, declared, {name: type(p.default)(high * 2 + 1)})
+        assert p.refuse(p.default) == ""
+
+
+def test_a_value_out_of_range_is_refused_in_a_notebook_too(monkeypatch):
+    with pytest.raises(ValueError, match="parameter n_replicas is 0; expected 2 to 10000"):
+        book.setup(page="0-start/how-to-read", parameters={"preset": "book", "n_replicas": 0})
