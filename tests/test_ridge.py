@@ -277,3 +277,14 @@ def test_damaged_model_files_are_refused(tmp_path):
         path = files.write(tmp_path / "bad.safetensors", ridge.FORMAT, head, content)
         with pytest.raises(ValueError, match=message):
             PropensityRidge.load(path)
+
+
+def test_files_say_how_the_model_was_made(tmp_path):
+    X, D, groups = made()
+    model = PropensityRidge(alphas=1.0).fit(X, D)
+    path = model.save(tmp_path / "m.safetensors", made={"system": "kob-andersen", "seed": 0})
+    assert PropensityRidge.load(path).made_ == {"system": "kob-andersen", "seed": 0}
+    assert PropensityRidge.load(model.save(path)).made_ == {}, "nobody said so"
+    header, arrays = files.read(path, ridge.FORMAT)
+    files.write(path, ridge.FORMAT, {"parameters": header["parameters"]}, arrays)
+    assert PropensityRidge.load(path).made_ == {}, "files from before"

@@ -149,13 +149,20 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
             )
         return self.intercept_ + (X - self.mean_) @ (self.coef_ / _divisor(self.scale_)[:, None])
 
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write the weights as safetensors, parameters as its JSON header; atomically."""
+    def save(self, path: str | os.PathLike, *, made: dict | None = None) -> Path:
+        """Write the weights as safetensors, parameters as its JSON header; atomically.
+
+        Parameters
+        ----------
+        made : dict, optional
+            How the model was trained, e.g. the system behind its columns; anything that JSON can
+            hold. :meth:`load` gives it back as ``made_``.
+        """
         if not hasattr(self, "coef_"):
             raise NotFittedError("this PropensityRidge is not fitted; call fit first.")
         alphas = np.atleast_1d(self.alphas).astype(float).tolist()
         parameters = {"n_folds": int(self.n_folds), "min_spread": float(self.min_spread)}
-        header = {"parameters": {"alphas": alphas, **parameters}}
+        header = {"parameters": {"alphas": alphas, **parameters}, "made": made or {}}
         arrays = {k: getattr(self, f"{k}_") for k in _STORED if hasattr(self, f"{k}_")}
         return files.write(path, FORMAT, header, arrays)
 
@@ -192,6 +199,7 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
             if name in arrays:
                 setattr(model, f"{name}_", arrays[name])
         model.n_features_in_ = k
+        model.made_ = header.get("made", {})
         return model
 
     @property
