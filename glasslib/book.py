@@ -366,6 +366,23 @@ def record(
     write_json(run_directory() / "results.json", page_results())
 
 
+def record_new(
+    exhibit: str,
+    quantity: str,
+    here: float,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    unit: str = "",
+    note: str = "",
+) -> None:
+    """Keep a number that no paper has: :func:`record` with the verdict "new here"."""
+    record(
+        here=here, low=low, high=high, exhibit=exhibit, quantity=quantity, verdict="new here",
+        unit=unit, note=note,
+    )  # fmt: skip
+
+
 def _finite(name: str, value: object) -> float:
     """`value` as float; NumPy scalars and 0-d tensors pass, text, None, booleans, NaN do not."""
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:

@@ -110,6 +110,14 @@ def test_records_are_judged_by_their_claim(page):
         book.record("small", 0.9, verdict="reproduces")
 
 
+def test_new_rows_need_no_claim(page):
+    book.record_new("ceiling", "of A", 0.9, 0.8, 1.0, unit="", note="95 %")
+    assert page() == {
+        "exhibit": "ceiling", "quantity": "of A", "here": 0.9, "low": 0.8, "high": 1.0,
+        "paper": None, "unit": "", "verdict": "new here", "note": "95 %",
+    }  # fmt: skip
+
+
 def test_other_physics_is_not_judged(page, monkeypatch):
     monkeypatch.setitem(book._state, "changed", ["kT = 0.9"])
     book.record("height", 1.7, 1.6, 1.9, of={"T": 0.9})

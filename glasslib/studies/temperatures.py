@@ -252,6 +252,23 @@ def relaxation(equilibrated: Frame | Sequence[Frame]) -> Relaxation:
     return Relaxation(tau, float(value), float(low), float(high), halves)
 
 
+def correlate_field(
+    made: Sequence[Frame], name: str = "C_B", *, species: int = 0, **options
+) -> tuple[np.ndarray, np.ndarray]:
+    """S₄(q) of a label in configurations of a test set, noise of the draws taken off.
+
+    Wave numbers (n,) and a curve a configuration (n_configurations, n);
+    :func:`glasslib.dynamics.four_point` with ``options``.
+    """
+    return dynamics.four_point(
+        made,
+        [target(f, name) for f in made],
+        include=[f.particles.typeid == species for f in made],
+        noise=[label_noise(f, name) for f in made],
+        **options,
+    )
+
+
 # --------------------------------------------------------------------------------- thermometers
 
 
@@ -475,7 +492,9 @@ def survey(
     -------
     dict
         ``thermometers`` list of :class:`Thermometer`, ``transfer`` and ``moved``
-        :class:`Transfer`, ``ceilings`` by temperature, ``made`` the day.
+        :class:`Transfer`; by temperature ``ceilings``, ``counts`` (configurations to learn from
+        and asked) and ``S4`` (wave numbers and a curve for every configuration of the test sets
+        and of the public one, :func:`correlate_field`); ``made``, the day.
 
     Raises
     ------
@@ -504,6 +523,9 @@ def survey(
             kT = float(system.temperatures[0])
             made = label_public(paths, system, root / "_build" / "public" / "botan.gsd")
             train[kT], test[kT] = split_public(made)
+            whole = test | {kT: made}
+        else:
+            whole = test
         options = {"name": name, "kind": kind, "species": species}
         moved = transfer(train, test, **options, alter=move_field(seed))
         return {
@@ -513,6 +535,7 @@ def survey(
             "ceilings": {
                 T: [reaches(f, name, species=species) for f in m] for T, m in test.items()
             },
+            "S4": {T: correlate_field(made, name, species=species) for T, made in whole.items()},
             "counts": {T: [len(train.get(T, [])), len(m)] for T, m in test.items()},
         }
 
@@ -548,5 +571,6 @@ def survey(
         "moved": Transfer.from_json(found["moved"]),
         "ceilings": by_temperature(found["ceilings"]),
         "counts": by_temperature(found["counts"]),
+        "S4": {float(T): tuple(map(np.array, rows)) for T, rows in found["S4"].items()},
         "made": made,
     }
