@@ -83,9 +83,7 @@ def _product(*, transposed: bool):
             if given.dtype != kind or given.layout != "C" or given.ndim != 2:
                 raise TypeError(f"blocks.multiply got {given}; expected C-contiguous {kind}")
         scalar, vector = (_WORD, _WORDS) if half else (_FLOAT, _FLOATS)
-        c, a, w = (
-            context.make_array(t)(context, builder, v) for t, v in zip(signature.args, args)
-        )
+        c, a, w = (context.make_array(t)(context, builder, v) for t, v in zip(signature.args, args))
         columns = cgutils.unpack_tuple(builder, c.shape, 2)[1]
         a_rows, a_columns = cgutils.unpack_tuple(builder, a.shape, 2)
         depth = cgutils.unpack_tuple(builder, w.shape, 2)[0]
@@ -352,7 +350,7 @@ def add_rows(total, x):
 
 
 def weights(w: np.ndarray, half: bool) -> np.ndarray:
-    """(k, n) float32 weights as the right operand of :func:`multiply`: (k, n), or (k/2, n) words."""
+    """(k, n) weights as the right operand of :func:`multiply`: (k, n) or, in words, (k/2, n)."""
     w = np.ascontiguousarray(w, dtype=np.float32)
     if not half:
         return w

@@ -1,4 +1,4 @@
-r"""Message passing on the edges of a graph of particles: fast on a processor, plain on anything else.
+r"""Message passing on graphs of particles: fast on a processor, plain on anything else.
 
 With *x* of the nodes, *h* of the edges and what the encoders gave, :math:`x^0` and :math:`h^0`, a
 step is
@@ -36,7 +36,6 @@ from torch.nn.functional import linear, relu
 from glasslib.models.blocks import (
     BLOCK,
     TILE,
-    WIDTH,
     add,
     add_rows,
     as_pairs,
@@ -108,7 +107,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="glasslib-messages")
 
 
-def _each_lane(function: Callable[[int], None], threads: int | None = None) -> None:
+def run_lanes(function: Callable[[int], None], threads: int | None = None) -> None:
     """``function(lane)`` of every lane; the caller's thread works too."""
     threads = min(torch.get_num_threads() if threads is None else threads, LANES)
     if threads == 1:
@@ -156,9 +155,7 @@ def _encode(begin, end, attr, w1, b1, w2, b2, w3, h, q):
 
 
 @njit(nogil=True, cache=True)
-def _encode_back(
-    begin, end, attr, w1, b1, w2t, w3t, h, g_h, g_q, g_w1, g_b1, g_w2, g_b2, g_w3
-):
+def _encode_back(begin, end, attr, w1, b1, w2t, w3t, h, g_h, g_q, g_w1, g_b1, g_w2, g_b2, g_w3):
     n = len(b1)
     x, y = np.empty((BLOCK, n), np.float32), np.empty((BLOCK, n), np.float32)
     z = np.empty((BLOCK, n), np.float32)
@@ -338,8 +335,7 @@ class Room:
                 break
         else:
             flat = np.empty(size, np.uint8)
-        found = flat[:size].view(dtype).reshape(shape)
-        return found
+        return flat[:size].view(dtype).reshape(shape)
 
     def give(self, arrays: list[np.ndarray]) -> None:
         """Take back what nobody reads any more."""
@@ -397,13 +393,13 @@ def messages(
 
 class _Messages(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x0, attr, layout, n_steps, half, room, *flat):
+    def forward(ctx, x0, attr, layout, n_steps, half, room, *given):
         keep = any(ctx.needs_input_grad)
         width, n, slots = x0.shape[1], layout.n_nodes, layout.n_slots
         kind, wide = (np.uint32, width // 2) if half else (np.float32, width)
-        (we1, be1, we2, be2, wm1, bm1, wm2, bm2, wn1, bn1, wn2, bn2, wd1, bd1, wd2, bd2, wd3, bd3) = (
-            w.detach() for w in flat
-        )
+        flat = [w.detach() for w in given]
+        (we1, be1, we2, be2, wm1, bm1, wm2, bm2), flat = flat[:8], flat[8:]
+        wn1, bn1, wn2, bn2, wd1, bd1, wd2, bd2, wd3, bd3 = flat
         a = attr.detach().contiguous().numpy()
         starts, source, target = layout.starts, layout.source, layout.target
         ws, wt, wh, wq = wm1.split(width, dim=1)
@@ -414,7 +410,7 @@ class _Messages(torch.autograd.Function):
             _padded(we1.T, a.shape[1]), be1.numpy(), weights(we2.T.numpy(), half), be2.numpy(),
             weights(wq.T.numpy(), half),
         )  # fmt: skip
-        _each_lane(lambda k: _encode(starts[k], starts[k + 1], a, *enc, h, q))
+        run_lanes(lambda k: _encode(starts[k], starts[k + 1], a, *enc, h, q))
         states, nodes, totals, hidden = [h], [x0.detach()], [], []
         w1, w2 = weights(wh.T.numpy(), half), weights(wm2.T.numpy(), half)
         x, first = nodes[0], linear(nodes[0], w0, bn1)
@@ -423,7 +419,7 @@ class _Messages(torch.autograd.Function):
             ps, pt = _gathered(x, ws, wt, bm1)
             new = room.take((slots, wide), kind) if keep else h
             total = np.zeros((n + LANES, width), np.float32)
-            _each_lane(
+            run_lanes(
                 lambda k, ps=ps, pt=pt, h=h, new=new, total=total: _step(
                     starts[k], starts[k + 1], source, target, ps, pt, q, h, w1, w2, bm2.numpy(),
                     new, total,
@@ -444,10 +440,10 @@ class _Messages(torch.autograd.Function):
             weights(wd1.T.numpy(), half), bd1.numpy(), weights(wd2.T.numpy(), half), bd2.numpy(),
             np.ascontiguousarray(wd3[0].numpy()), bd3.numpy(),
         )  # fmt: skip
-        _each_lane(lambda k: _decode(starts[k], starts[k + 1], h, *dec, edges))
+        run_lanes(lambda k: _decode(starts[k], starts[k + 1], h, *dec, edges))
         if keep:
             ctx.kept = (a, layout, half, room, q, states, nodes, totals, hidden)
-            ctx.save_for_backward(*flat)
+            ctx.save_for_backward(*given)
         else:
             room.give([h, q])
         return x, means, torch.from_numpy(edges)
@@ -459,9 +455,9 @@ class _Messages(torch.autograd.Function):
             raise RuntimeError("the gradient of these messages was taken before; run them again.")
         a, layout, half, room, q, states, nodes, totals, hidden = ctx.kept
         ctx.kept = None
-        (we1, be1, we2, be2, wm1, bm1, wm2, bm2, wn1, bn1, wn2, bn2, wd1, bd1, wd2, bd2, wd3, bd3) = (
-            w.detach() for w in ctx.saved_tensors
-        )
+        flat = [w.detach() for w in ctx.saved_tensors]
+        (we1, be1, we2, _, wm1, bm1, wm2, _), flat = flat[:8], flat[8:]
+        wn1, _, wn2, _, wd1, bd1, wd2, bd2, wd3, _ = flat
         n, width, slots = layout.n_nodes, len(be1), layout.n_slots
         starts, source, target = layout.starts, layout.source, layout.target
         n_steps = len(totals)
@@ -482,7 +478,7 @@ class _Messages(torch.autograd.Function):
                 weights(wd2.T.numpy(), half), weights(wd2.numpy(), half), bd2.numpy(),
                 np.ascontiguousarray(wd3[0].numpy()), g_edges.contiguous().numpy(), g_h,
             )  # fmt: skip
-            _each_lane(
+            run_lanes(
                 lambda k: _decode_back(
                     starts[k], starts[k + 1], states[-1], *dec, *(s[k] for s in sums)
                 )
@@ -511,7 +507,7 @@ class _Messages(torch.autograd.Function):
             g_ps, g_pt = lanes(n + LANES, width), np.zeros((n + LANES, width), np.float32)
             into = g_total.numpy()
             h, new = states[step], states[step + 1]
-            _each_lane(
+            run_lanes(
                 lambda k, ps=ps, pt=pt, h=h, new=new, into=into, g_ps=g_ps, g_pt=g_pt: _step_back(
                     starts[k], starts[k + 1], source, target, ps, pt, q, h, new, w1, w1t, w2t,
                     into, g_h, g_q, g_ps[k], g_pt, *(s[k] for s in sums),
@@ -530,9 +526,7 @@ class _Messages(torch.autograd.Function):
             _padded(we1.T, a.shape[1]), be1.numpy(), weights(we2.numpy(), half),
             weights(wq.numpy(), half), states[0], g_h, g_q,
         )  # fmt: skip
-        _each_lane(
-            lambda k: _encode_back(starts[k], starts[k + 1], a, *enc, *(s[k] for s in sums))
-        )
+        run_lanes(lambda k: _encode_back(starts[k], starts[k + 1], a, *enc, *(s[k] for s in sums)))
         ge1, gbe1, ge2, gbe2, gwq = (torch.from_numpy(s.sum(0)) for s in sums)
         room.give([*states, q, g_h, g_q])
         return (
@@ -578,7 +572,7 @@ def plain_messages(
     for _ in range(n_steps):
         into = linear(x, ws)[source] + linear(x, wt)[target]
         h = relu(linear(relu(linear(h, wh) + q + into), wm2, bm2))
-        total = torch.zeros_like(x).index_add(0, target, h.to(x.dtype))
+        total = torch.zeros(x.shape, device=x.device).index_add(0, target, h.float())
         x = relu(linear(relu(first + linear(x, wx) + linear(total, wa)), wn2, bn2))
         means.append(x.mean(0))
     wd1, bd1, wd2, bd2, wd3, bd3 = parts["decoder"]
