@@ -176,7 +176,7 @@ def _add_halves(builder, total, a, b):
 # ------------------------------------------------------------------------------------- conversions
 
 
-@njit(inline="always")
+@njit
 def _rounded(x):
     """Bits of float32 *x* (uint32), to the nearest bfloat16; its half is the upper one."""
     return x + uint32(0x7FFF) + ((x >> uint32(16)) & uint32(1))
@@ -325,7 +325,7 @@ def _stored_pairs(stored, room):
 # ------------------------------------------------------------------------------- small loops
 
 
-@njit(inline="always")
+@njit
 def fill(x, row):
     """Every row of *x* becomes ``row``."""
     for i in range(len(x)):
@@ -333,7 +333,7 @@ def fill(x, row):
             x[i, j] = row[j]
 
 
-@njit(inline="always")
+@njit
 def rectify(x):
     """ReLU in place; a NaN stays one."""
     for i in range(len(x)):
@@ -341,7 +341,7 @@ def rectify(x):
             x[i, j] = float32(0) if x[i, j] < 0 else x[i, j]
 
 
-@njit(inline="always")
+@njit
 def add_rows(total, x):
     """``total += x.sum(0)``."""
     for i in range(len(x)):

@@ -82,7 +82,7 @@ class Field:
                 delta, scaled, u[lane], v[lane],
             )  # fmt: skip
 
-        run_lanes(one)
+        run_lanes(one, len(delta) ** 2 // 100)
         return u.sum(axis=0), v.sum(axis=0)
 
     def correlations(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

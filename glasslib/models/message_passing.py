@@ -51,6 +51,7 @@ from glasslib.models.blocks import (
 )
 
 LANES = 8  #: parts into which edges are dealt, and the most threads that find work
+PARALLEL_FROM = 10_000  #: edges (or pairs / 100) below which one thread is enough
 
 
 class Layout(NamedTuple):
@@ -107,9 +108,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="glasslib-messages")
 
 
-def run_lanes(function: Callable[[int], None], threads: int | None = None) -> None:
-    """``function(lane)`` of every lane; the caller's thread works too."""
-    threads = min(torch.get_num_threads() if threads is None else threads, LANES)
+def run_lanes(function: Callable[[int], None], work: int) -> None:
+    """``function(lane)`` of every lane, with torch's number of threads if ``work`` is enough.
+
+    ``work`` counts edges. The caller's thread works too.
+    """
+    threads = min(torch.get_num_threads(), LANES) if work >= PARALLEL_FROM else 1
     if threads == 1:
         for lane in range(LANES):
             function(lane)
@@ -410,7 +414,7 @@ class _Messages(torch.autograd.Function):
             _padded(we1.T, a.shape[1]), be1.numpy(), weights(we2.T.numpy(), half), be2.numpy(),
             weights(wq.T.numpy(), half),
         )  # fmt: skip
-        run_lanes(lambda k: _encode(starts[k], starts[k + 1], a, *enc, h, q))
+        run_lanes(lambda k: _encode(starts[k], starts[k + 1], a, *enc, h, q), slots)
         states, nodes, totals, hidden = [h], [x0.detach()], [], []
         w1, w2 = weights(wh.T.numpy(), half), weights(wm2.T.numpy(), half)
         x, first = nodes[0], linear(nodes[0], w0, bn1)
@@ -423,8 +427,7 @@ class _Messages(torch.autograd.Function):
                 lambda k, ps=ps, pt=pt, h=h, new=new, total=total: _step(
                     starts[k], starts[k + 1], source, target, ps, pt, q, h, w1, w2, bm2.numpy(),
                     new, total,
-                )
-            )  # fmt: skip
+                ), slots)  # fmt: skip
             total = torch.from_numpy(total[:n])
             between = relu(torch.addmm(torch.addmm(first, x, wx.T), total, wa.T))
             x = relu(torch.addmm(bn2, between, wn2.T))
@@ -440,7 +443,7 @@ class _Messages(torch.autograd.Function):
             weights(wd1.T.numpy(), half), bd1.numpy(), weights(wd2.T.numpy(), half), bd2.numpy(),
             np.ascontiguousarray(wd3[0].numpy()), bd3.numpy(),
         )  # fmt: skip
-        run_lanes(lambda k: _decode(starts[k], starts[k + 1], h, *dec, edges))
+        run_lanes(lambda k: _decode(starts[k], starts[k + 1], h, *dec, edges), slots)
         if keep:
             ctx.kept = (a, layout, half, room, q, states, nodes, totals, hidden)
             ctx.save_for_backward(*given)
@@ -481,7 +484,8 @@ class _Messages(torch.autograd.Function):
             run_lanes(
                 lambda k: _decode_back(
                     starts[k], starts[k + 1], states[-1], *dec, *(s[k] for s in sums)
-                )
+                ),
+                slots,
             )
         gd1, gdb1, gd2, gdb2, gd3, gdb3 = (torch.from_numpy(s.sum(0)) for s in sums)
 
@@ -511,8 +515,7 @@ class _Messages(torch.autograd.Function):
                 lambda k, ps=ps, pt=pt, h=h, new=new, into=into, g_ps=g_ps, g_pt=g_pt: _step_back(
                     starts[k], starts[k + 1], source, target, ps, pt, q, h, new, w1, w1t, w2t,
                     into, g_h, g_q, g_ps[k], g_pt, *(s[k] for s in sums),
-                )
-            )  # fmt: skip
+                ), slots)  # fmt: skip
             g_ps, g_pt = torch.from_numpy(g_ps).sum(0)[:n], torch.from_numpy(g_pt)[:n]
             gws, gwt, gbm1 = gws + g_ps.T @ old, gwt + g_pt.T @ old, gbm1 + g_pt.sum(0)
             g_x = torch.addmm(torch.addmm(g @ wx, g_ps, ws), g_pt, wt)
@@ -526,7 +529,9 @@ class _Messages(torch.autograd.Function):
             _padded(we1.T, a.shape[1]), be1.numpy(), weights(we2.numpy(), half),
             weights(wq.numpy(), half), states[0], g_h, g_q,
         )  # fmt: skip
-        run_lanes(lambda k: _encode_back(starts[k], starts[k + 1], a, *enc, *(s[k] for s in sums)))
+        run_lanes(
+            lambda k: _encode_back(starts[k], starts[k + 1], a, *enc, *(s[k] for s in sums)), slots
+        )
         ge1, gbe1, ge2, gbe2, gwq = (torch.from_numpy(s.sum(0)) for s in sums)
         room.give([*states, q, g_h, g_q])
         return (
