@@ -1,4 +1,4 @@
-"""Interaction network: against a plain one, symmetries, loss by hand, training, files, bad input."""
+"""Interaction network: against a plain one, symmetries, loss by hand, training, files."""
 
 import json
 
@@ -13,9 +13,8 @@ from torch.nn.functional import linear, relu  # noqa: E402
 
 from glasslib import frames  # noqa: E402
 from glasslib.descriptors import pair_graph, translated  # noqa: E402
-from glasslib.models import InteractionNetwork  # noqa: E402
+from glasslib.models import InteractionNetwork, message_passing  # noqa: E402
 from glasslib.models import interaction_network as module  # noqa: E402
-from glasslib.models import message_passing  # noqa: E402
 from glasslib.models.field_losses import LEAST_RANGE, Field  # noqa: E402
 from glasslib.models.interaction_network import Network, orientations  # noqa: E402
 from glasslib.models.message_passing import LANES, Layout  # noqa: E402
@@ -213,10 +212,12 @@ def test_layout_deals_whole_nodes_to_lanes():
     rng = np.random.default_rng(0)
     for n, edges in ((3, 2), (50, 700), (200, 901)):
         target = np.sort(rng.integers(0, n, edges))
-        layout = Layout.of(np.stack([rng.integers(0, n, edges), target]), n)
+        source = rng.integers(0, n, edges)
+        layout = Layout.of(np.stack([source, target]), n)
         assert np.all(np.diff(layout.starts) % 4 == 0)
         assert len(np.unique(layout.slot)) == edges
-        np.testing.assert_array_equal(layout.target[layout.slot], target)
+        np.testing.assert_array_equal(layout.order[layout.target[layout.slot]], target)
+        np.testing.assert_array_equal(layout.order[layout.source[layout.slot]], source)
         lane = np.searchsorted(layout.starts, layout.slot, side="right")
         assert all(len(set(lane[target == t])) <= 1 for t in range(n))
         empty = np.setdiff1d(np.arange(layout.n_slots), layout.slot)
@@ -294,8 +295,8 @@ def test_rotation_changes_one_orientation_and_not_the_mean_over_all():
     model, _ = fitted(steps=30, evaluate_every=30, augment=False)
     frame, inherent = structure(2)
     still = pair_graph(frame, inherent=inherent, radius=1.3)
-    turned = pair_graph(*turn(frame, inherent, (2, 0, 1), (-1, 1, 1))[:1],
-                        inherent=turn(frame, inherent, (2, 0, 1), (-1, 1, 1))[1], radius=1.3)  # fmt: skip
+    frame, inherent = turn(frame, inherent, (2, 0, 1), (-1, 1, 1))
+    turned = pair_graph(frame, inherent=inherent, radius=1.3)
     one = [model.predict(g, n_augment=1).node for g in (still, turned)]
     assert np.abs(one[0] - one[1]).max() > 1e-4
     every = [model.predict(g, n_augment=48) for g in (still, turned)]

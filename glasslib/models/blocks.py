@@ -13,6 +13,9 @@ and keep what is between in the nearest cache. Everything here works on C-contig
     word j holds columns j (low half) and j + n/2; in *pairs* word (i, j) holds rows 2i and 2i + 1
     of column j.
 
+numba's cache sees changes of the file that it compiles a kernel from, and not of this one: after a
+change here change :mod:`glasslib.models.message_passing` too, or empty ``__pycache__``.
+
 The width of the second operand must be a multiple of 64, the rows of the result one of 4.
 """
 
@@ -256,9 +259,11 @@ def _mask(x, stored):
     def packed(x, stored):
         n = stored.shape[1]
         for i in range(len(x)):
+            row, words = x[i], stored[i]
             for j in range(n):
-                x[i, j] = x[i, j] if stored[i, j] & uint32(0xFFFF) != 0 else float32(0)
-                x[i, j + n] = x[i, j + n] if stored[i, j] >> uint32(16) != 0 else float32(0)
+                row[j] = row[j] if uint32(words[j] << uint32(16)) != uint32(0) else float32(0)
+            for j in range(n):
+                row[j + n] = row[j + n] if words[j] > uint32(0xFFFF) else float32(0)
 
     return packed
 
@@ -347,6 +352,21 @@ def add_rows(total, x):
     for i in range(len(x)):
         for j in range(x.shape[1]):
             total[j] += x[i, j]
+
+
+@njit
+def add_to_row(row, x):
+    """``row += x``."""
+    for j in range(len(row)):
+        row[j] += x[j]
+
+
+@njit
+def add_to(to, x):
+    """``to += x``."""
+    for i in range(len(x)):
+        for j in range(x.shape[1]):
+            to[i, j] += x[i, j]
 
 
 def weights(w: np.ndarray, half: bool) -> np.ndarray:

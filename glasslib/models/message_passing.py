@@ -30,6 +30,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numba import float32, njit
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor
 from torch.nn.functional import linear, relu
 
@@ -38,6 +40,8 @@ from glasslib.models.blocks import (
     TILE,
     add,
     add_rows,
+    add_to,
+    add_to_row,
     as_pairs,
     as_rows,
     fill,
@@ -55,20 +59,23 @@ PARALLEL_FROM = 10_000  #: edges (or pairs / 100) below which one thread is enou
 
 
 class Layout(NamedTuple):
-    """Where the edges of a graph stand in memory: lane by lane, filled up to whole tiles.
+    """Where a graph stands in memory: neighbours near each other, edges lane by lane.
 
     Attributes
     ----------
-    n_nodes : int
+    order : (n_nodes,) int64 array
+        Nodes as they follow each other: reverse Cuthill–McKee, so that what neighbours of
+        neighbours read and add to is still in the cache.
     slot : (n_edges,) int64 array
         Place of each edge.
     source, target : (n_slots,) int32 arrays
-        Of each place; one that holds no edge has a node of its lane beyond ``n_nodes``.
+        Of each place, as places in ``order``; lanes are filled up to whole tiles with edges
+        between nodes beyond ``n_nodes``, each lane's own.
     starts : (LANES + 1,) int64 array
         Where lanes begin.
     """
 
-    n_nodes: int
+    order: np.ndarray
     slot: np.ndarray
     source: np.ndarray
     target: np.ndarray
@@ -76,8 +83,16 @@ class Layout(NamedTuple):
 
     @classmethod
     def of(cls, edge_index: np.ndarray, n_nodes: int) -> Layout:
-        """Layout of (2, n_edges) edges sorted by target."""
+        """Layout of (2, n_edges) edges in any order."""
         source, target = (np.asarray(e, dtype=np.int64) for e in edge_index)
+        ones = np.ones(len(source), dtype=np.int8)
+        near = csr_matrix((ones, (target, source)), shape=(n_nodes, n_nodes))
+        order = reverse_cuthill_mckee(near).astype(np.int64)
+        rank = np.empty(n_nodes, dtype=np.int64)
+        rank[order] = np.arange(n_nodes)
+        source, target = rank[source], rank[target]
+        sorting = np.lexsort((source, target))
+        source, target = source[sorting], target[sorting]
         counts = np.bincount(target, minlength=n_nodes)
         ends = np.concatenate([[0], np.cumsum(counts)])
         # whole nodes, about as many edges each
@@ -93,7 +108,13 @@ class Layout(NamedTuple):
             place = empty.copy()
             place[slot] = ends_of
             places.append(place.astype(np.int32))
-        return cls(n_nodes, slot, *places, starts)
+        where = np.empty_like(slot)
+        where[sorting] = slot
+        return cls(order, where, *places, starts)
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.order)
 
     @property
     def n_slots(self) -> int:
@@ -207,9 +228,7 @@ def _step(begin, end, source, target, ps, pt, q, h, w1, w2, b2, new, total):
         multiply(Y, as_rows(X, room), w2)
         rectify(Y)
         for i in range(e - b):
-            t = target[b + i]
-            for j in range(n):
-                total[t, j] += Y[i, j]
+            add_to_row(total[target[b + i]], Y[i])
         write(new[b:e], Y)
 
 
@@ -243,13 +262,10 @@ def _step_back(
         fill(Z, nothing)
         multiply(Z, as_rows(Y, room), w2t)
         mask(Z, X)
-        G = g_q[b:e]
+        add_to(g_q[b:e], Z)
         for i in range(e - b):
-            s, t = source[b + i], target[b + i]
-            for j in range(n):
-                G[i, j] += Z[i, j]
-                g_pt[t, j] += Z[i, j]
-                g_ps[s, j] += Z[i, j]
+            add_to_row(g_pt[target[b + i]], Z[i])
+            add_to_row(g_ps[source[b + i]], Z[i])
         multiply_transposed(g_w1, stored_pairs(h[b:e], p1), as_pairs(Z, p2))
         fill(Y, nothing)
         multiply(Y, as_rows(Z, room), w1t)
@@ -392,7 +408,11 @@ def messages(
         Decoded; of no meaning where there is no edge.
     """
     flat = [w for name in ("encoder", "edge", "node", "decoder") for w in parts[name]]
-    return _Messages.apply(x, attr, layout, n_steps, half, room or Room(), *flat)
+    order = torch.from_numpy(layout.order)
+    nodes, means, edges = _Messages.apply(
+        x[order], attr, layout, n_steps, half, room or Room(), *flat
+    )
+    return torch.zeros_like(nodes).index_copy(0, order, nodes), means, edges
 
 
 class _Messages(torch.autograd.Function):
