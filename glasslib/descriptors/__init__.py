@@ -1,6 +1,7 @@
 """What a model sees of a snapshot: graphs, bond order, radial and angular density, averages.
 
-Nothing in this package needs torch until a torch object is asked for (:func:`graphs.graph`).
+Nothing in this package needs torch until a torch object is asked for (:func:`graphs.graph`,
+:func:`pair_graphs.pair_graph`).
 ``bond_order`` is a module here; the plain q_l are ``bond_order.bond_order(frame)``.
 ``radial_angular`` is the function; names of columns and more come by
 ``from glasslib.descriptors.radial_angular import columns``.
@@ -20,6 +21,7 @@ from glasslib.descriptors.graphs import (
     translated,
 )
 from glasslib.descriptors.hexatic import averaged_hexatic_order, hexatic_order
+from glasslib.descriptors.pair_graphs import pair_graph
 from glasslib.descriptors.radial_angular import (
     Column,
     averaged_radial_angular,
@@ -41,6 +43,7 @@ __all__ = [
     "graph",
     "hexatic_order",
     "node_features",
+    "pair_graph",
     "radial_angular",
     "shell_average",
     "shells",

@@ -7,11 +7,13 @@ if TYPE_CHECKING:
     from glasslib.models.autoencoder import Autoencoder as Autoencoder
     from glasslib.models.autoencoder import OrderParameter as OrderParameter
     from glasslib.models.graphsage import GraphSAGE as GraphSAGE
+    from glasslib.models.interaction_network import InteractionNetwork as InteractionNetwork
     from glasslib.models.ridge import PropensityRidge as PropensityRidge
 
 _HOMES = {
     "Autoencoder": "glasslib.models.autoencoder",
     "GraphSAGE": "glasslib.models.graphsage",
+    "InteractionNetwork": "glasslib.models.interaction_network",
     "OrderParameter": "glasslib.models.autoencoder",
     "PropensityRidge": "glasslib.models.ridge",
 }
