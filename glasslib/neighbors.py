@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.ndimage import gaussian_filter1d
 
 from glasslib import frames as _frames
 from glasslib import structure
+from glasslib.compiling import njit
 from glasslib.frames import Frame
 
 
@@ -485,7 +485,7 @@ def _search(
     return Neighbors(offsets, index, vector, np.sqrt(squared))
 
 
-@njit(cache=True)
+@njit
 def _pairs(fraction, matrix, shape, start, order, asked, squared_cutoffs, typeid):
     """Counts, and neighbours, vectors and squared distances, sorted by distance in each row."""
     size = 16 * len(asked) + 64
@@ -542,14 +542,14 @@ def _pairs(fraction, matrix, shape, start, order, asked, squared_cutoffs, typeid
     return counts, index[:found].copy(), vector[:found].copy(), squared[:found].copy()
 
 
-@njit(cache=True)
+@njit
 def _longer(array, size):
     out = np.empty(size, array.dtype)
     out[: len(array)] = array
     return out
 
 
-@njit(cache=True)
+@njit
 def _sann_counts(offsets, distance, radius, flat):
     """Size of the SANN shell of each row; 0 where it does not close within ``radius``."""
     counts = np.zeros(len(offsets) - 1, np.int64)
@@ -574,7 +574,7 @@ def _sann_counts(offsets, distance, radius, flat):
     return counts
 
 
-@njit(cache=True)
+@njit
 def _is_mutual(offsets, index):
     """(n,) bool: is *i* also in the row of *j*?"""
     out = np.zeros(len(index), np.bool_)
@@ -588,7 +588,7 @@ def _is_mutual(offsets, index):
     return out
 
 
-@njit(cache=True)
+@njit
 def _unobstructed(offsets, index, vector, distance, f_c):
     """(n,) bool: does nobody nearer stand between *i* and *j*, by :func:`modified_voronoi`?"""
     out = np.ones(len(index), np.bool_)
@@ -609,7 +609,7 @@ def _unobstructed(offsets, index, vector, distance, f_c):
     return out
 
 
-@njit(cache=True)
+@njit
 def _either(offsets, index, keep):
     """(n,) bool: is the bond kept in the row of *i* or in that of *j*? Of a mutual list."""
     out = keep.copy()

@@ -23,12 +23,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 import glasslib
 from glasslib import frames
+from glasslib.compiling import njit
 from glasslib.engines import base
 from glasslib.engines.base import EngineError
 from glasslib.frames import Frame, FrameError
@@ -61,7 +62,7 @@ _NEAR, _MIDDLE, _FAR = 4, 8, 12  # bins ahead of the present one that are looked
 _LARGE = 8000  # particles from which on that pays
 _PAD = 1.0 + 1e-9  # so that rounding never keeps a pair out of a list
 
-_options = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
+_options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 _compiled = njit(**_options)
 _inlined = njit(inline="always", **_options)  # a tenth faster than leaving it to the compiler
 
