@@ -267,7 +267,9 @@ def test_extended_xyz(tmp_path):
     np.testing.assert_allclose(a.particles.position[0], [-5, -3, -2])
     np.testing.assert_array_equal(a.particles.position[0], a.particles.position[1])
     np.testing.assert_array_equal(a.particles.image[1] - a.particles.image[0], [1, 0, 0])
-    np.testing.assert_allclose(frames.unwrapped(b)[0], [-6, -3, -2])
+    assert not frames.images_known(b)  # other species in its rows
+    alone = frames.copy(b, log={})
+    np.testing.assert_allclose(frames.unwrapped(alone)[0], [-6, -3, -2])
     np.testing.assert_array_equal(b.particles.velocity[0], [4, 5, 6])
     np.testing.assert_array_equal(a.log["particles/force"][0], [0.1, 0.2, 0.3])
     np.testing.assert_array_equal(a.log["particles/propensity"], [0.25, 0.5])
