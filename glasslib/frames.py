@@ -16,6 +16,7 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -286,9 +287,11 @@ def volume(frame: Frame) -> float:
 def images_known(frame: Frame) -> bool:
     """Whether :func:`unwrapped` positions of this frame join with those of others of its file.
 
-    False for frames read from a file that holds wrapped positions alone, whose snapshots hold
-    different particles, or whose box changes. Frames that a simulation made know their images, and
-    so does a frame whose ``log`` was emptied: crossings are counted from there.
+    False for frames read from a file that holds wrapped positions alone (unless no particle goes
+    0.4 of the box or more between two snapshots, so that nobody crossed), whose snapshots hold
+    different particles, or whose box changes while particles cross. Frames that a simulation made
+    know their images, and so does a frame whose ``log`` was emptied: crossings are counted from
+    there.
     """
     return _unknown(frame) == 0
 
@@ -803,7 +806,8 @@ def read(path: str | os.PathLike, **options: object) -> list[Frame]:
     -------
     list of gsd.hoomd.Frame
         Where the file does not say how often particles crossed the box, or which row is which
-        particle, they are read all the same, but :func:`unwrapped` refuses them.
+        particle, they are read all the same, but :func:`unwrapped` refuses them, and a
+        ``UserWarning`` says so of files of several frames.
 
     Raises
     ------
@@ -829,6 +833,13 @@ def read(path: str | os.PathLike, **options: object) -> list[Frame]:
         frames.append(wrapped(check(frame, where=where), where=where))
     if not frames:
         raise FrameError(f"{path} holds no frames; the run that wrote it did not finish.")
+    reasons = {_unknown(frame) for frame in frames} - {0}
+    if len(frames) > 1 and reasons:
+        warnings.warn(
+            f"{path.name}: positions of its {len(frames)} snapshots do not join: "
+            f"{_WHY[min(reasons)]}.",
+            stacklevel=2,
+        )
     return frames
 
 
@@ -975,15 +986,19 @@ def _judge_images(frames: list[Frame], held: dict) -> None:
             frame.log[IMAGES_UNKNOWN] = mark
     if len(frames) < 2 or any(held["mark"]) or any(held["own"]):
         return
-    if any(np.shape(f.particles.position) != (f.particles.N, 3) for f in frames):
-        return
+    for f in frames:
+        cell = _deep_cell(f) if np.shape(f.configuration.box) == (6,) else np.zeros((3, 3))
+        whole = np.all(np.isfinite(cell)) and np.all(np.diag(cell) > 0)
+        if not whole or any(
+            np.shape(value) != (f.particles.N, 3) for value in (f.particles.position, _images(f))
+        ):
+            return  # check says so
     boxes = np.stack([f.configuration.box for f in frames])
     why = 0
     if len({f.particles.N for f in frames}) > 1:
         why = OTHER_ROWS
-    elif not any(held["image"][1:]) and (held["program"].startswith("HOOMD") or _jump(frames)):
-        # HOOMD writes images of the first frame alone unless asked; of other programs' files the
-        # positions say whether nobody crossed, or nobody counted
+    elif not any(held["image"][1:]) and not _outside(frames) and not _joined(frames):
+        # HOOMD, for one, writes images of the first frame alone unless asked
         why = WRAPPED
     elif np.ptp(boxes, axis=0).max() > 1e-6 * np.abs(boxes).max():
         crossed = any(np.any(f.particles.image) for f in frames)
@@ -993,17 +1008,25 @@ def _judge_images(frames: list[Frame], held: dict) -> None:
             frame.log[IMAGES_UNKNOWN] = np.array([why], np.uint8)
 
 
-def _jump(frames: list[Frame]) -> bool:
-    """Whether a particle seems to go half the box between two frames and all are in the box."""
-    before, jumped = None, False
+def _outside(frames: list[Frame]) -> bool:
+    """Whether a position lies more than half an edge outside its box: nobody wraps like that."""
     for frame in frames:
-        cell = _deep_cell(frame)
-        if not np.all(np.diag(cell) > 0):
-            return False  # check says so
-        fraction = np.asarray(frame.particles.position, np.float64) @ np.linalg.inv(cell).T
-        if not np.all(np.abs(fraction) < 1):
-            return False  # nobody wraps like this
-        if before is not None:
-            jumped = jumped or bool(np.any(np.abs(fraction - before) > 0.5))
-        before = fraction
-    return jumped
+        x = np.asarray(frame.particles.position, np.float64)
+        if np.any(np.abs(x @ np.linalg.inv(_deep_cell(frame)).T) > 1):
+            return True
+    return False
+
+
+def _joined(frames: list[Frame]) -> bool:
+    """Whether positions join as they stand: no particle seems to go far between two frames.
+
+    Of positions that were wrapped somebody would, where somebody crossed.
+    """
+    before = None
+    for frame in frames:
+        inverse = np.linalg.inv(_deep_cell(frame)).T
+        x = _with_images(frame)
+        if before is not None and not np.all(np.abs((x - before) @ inverse) < _FAR):
+            return False
+        before = x
+    return True

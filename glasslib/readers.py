@@ -203,7 +203,7 @@ def lammps_dump(path: Path, *, dimensions: int | None = None, by_row: bool = Fal
     typeids, types = _species(labels, path) if kind != "type" else _lammps_types(
         labels, path
     )  # fmt: skip
-    out, boxes = [], []
+    out = []
     for s, m, typeid in zip(snapshots, made, typeids, strict=True):
         where, x, cell, image = s["where"], m["x"], m["cell"], m["image"]
         if dimensions == 3 and not m["deep"]:
@@ -231,13 +231,11 @@ def lammps_dump(path: Path, *, dimensions: int | None = None, by_row: bool = Fal
         )  # fmt: skip
         frame.configuration.step = s["step"]
         out.append(frame)
-        boxes.append(_gsd_box(cell, dimensions))
-    why = _why_unknown(
-        [s["ids"] for s in snapshots], labels, boxes,
+    return _marked(
+        out, [s["ids"] for s in snapshots], labels,
         known=all(all(m["known"][:dimensions]) for m in made),
         crossed=any(np.any(f.particles.image) for f in out),
     )  # fmt: skip
-    return _mark(out, why)
 
 
 #: columns that become positions, images, types and the order of rows
@@ -457,7 +455,7 @@ def xyz(
     labels = [s["type"] for s in snapshots]
     counted = max(s["n_types"] for s in snapshots) if snapshots else 0
     typeids, types = _species(labels, path, counted=counted) if labels else ([], ())
-    out, boxes = [], []
+    out = []
     for s, typeid in zip(snapshots, typeids, strict=True):
         where, x, centre, image = s["where"], s["position"], s["centre"], s["image"]
         if dimensions == 3 and s["flat"]:
@@ -470,23 +468,19 @@ def xyz(
                 f"{where} has open boundaries (pbc {' '.join(map(str, s['periodic']))}); expected "
                 "periodic ones: every box here is periodic. Put the system into a periodic box."
             )
-        edges = _gsd_box(s["cell"], dimensions)
         frame = _build(
-            where, x - centre, edges, typeid, types=types, dimensions=dimensions,
-            velocity=s["log"].pop("velocity", None), image=image, log=s["log"],
-            sizes=s["sizes"] | _header_masses(s, labels),
+            where, x - centre, _gsd_box(s["cell"], dimensions), typeid, types=types,
+            dimensions=dimensions, velocity=s["log"].pop("velocity", None), image=image,
+            log=s["log"], sizes=s["sizes"] | _header_masses(s, labels),
         )  # fmt: skip
         frame.configuration.step = s["step"]
         out.append(frame)
-        boxes.append(edges)
     told = continuous or all(s["image"] is not None or s["unfolded"] for s in snapshots)
-    why = _why_unknown(
-        [s["ids"] for s in snapshots], labels, boxes,
-        known=told or any(np.any(np.abs(f.particles.image) > 1) or _far_outside(f, s)
-                          for f, s in zip(out, snapshots)),
+    return _marked(
+        out, [s["ids"] for s in snapshots], labels,
+        known=told or any(_far_outside(f, s) for f, s in zip(out, snapshots)),
         crossed=any(s["image"] is not None and np.any(s["image"]) for s in snapshots),
     )  # fmt: skip
-    return _mark(out, why)
 
 
 def _far_outside(frame: Frame, s: dict) -> bool:
@@ -1486,44 +1480,39 @@ def _sorted_by_id(table: np.ndarray, ids: np.ndarray, where: str) -> tuple[np.nd
     return table[order], whole[order]
 
 
-def _why_unknown(
+def _marked(
+    made: list[Frame],
     ids: Sequence[np.ndarray | None],
     kinds: Sequence[np.ndarray],
-    boxes: Sequence[np.ndarray],
     *,
     known: bool,
     crossed: bool,
-) -> int:
-    """Why positions of the snapshots of a file do not join, or 0.
+) -> list[Frame]:
+    """The frames of a file, which know why their positions do not join where they do not.
 
     Parameters
     ----------
     ids : per snapshot, ids of the rows, or None where there are none
     kinds : per snapshot, what tells species apart
-    boxes : per snapshot
     known, crossed : bool
-        Whether positions are continuous or come with images, and whether anyone crossed.
+        Whether positions are continuous or come with images, and whether those say that anyone
+        crossed.
     """
-    several = len(ids) > 1
+    several, why = len(ids) > 1, 0
+    boxes = np.stack([f.configuration.box for f in made])
     if several and all(i is not None for i in ids):
         if any(not np.array_equal(i, ids[0]) for i in ids):
-            return frames.OTHER_ROWS
+            why = frames.OTHER_ROWS
     elif several and (
         any(i is not None for i in ids) or any(not np.array_equal(k, kinds[0]) for k in kinds)
     ):
-        return frames.OTHER_ROWS
-    if not known:
-        return frames.WRAPPED
-    if several and crossed:
-        changes = np.ptp(np.stack(boxes), axis=0).max() > 1e-6 * np.abs(boxes).max()
-        return frames.OTHER_BOX if changes else 0
-    return 0
-
-
-def _mark(made: list[Frame], why: int) -> list[Frame]:
-    if why:
-        for frame in made:
-            frame.log[frames.IMAGES_UNKNOWN] = np.array([why], np.uint8)
+        why = frames.OTHER_ROWS
+    if not why and not known and not (several and frames._joined(made)):
+        why = frames.WRAPPED
+    if not why and crossed and np.ptp(boxes, axis=0).max() > 1e-6 * np.abs(boxes).max():
+        why = frames.OTHER_BOX
+    for frame in made if why else ():
+        frame.log[frames.IMAGES_UNKNOWN] = np.array([why], np.uint8)
     return made
 
 
