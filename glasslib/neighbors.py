@@ -212,7 +212,8 @@ def voronoi(frame: Frame) -> Neighbors:
     No parameter, and mutual. Faces of no area are none: where more than *d* + 1 particles lie on
     one sphere, as on lattices, their cells touch in a point or along a line, which single-precision
     positions blow up to a face as narrow as their rounding. The shortest faces decide over
-    neighbours that a small displacement makes and unmakes. Sizes do not enter: in a mixture the faces do not touch the particles.
+    neighbours that a small displacement makes and unmakes. Sizes do not enter: in a mixture the
+    faces do not touch the particles.
 
     The cells' neighbours are the edges of the Delaunay triangulation (scipy, Qhull) of the
     particles and of as many of their images as it takes. (freud's Voronoi is not used: where
@@ -296,7 +297,7 @@ def voronoi(frame: Frame) -> Neighbors:
 def _resolution(frame: Frame) -> float:
     """What distances between single-precision positions are worth, σ_AA, with some room."""
     largest = np.abs(np.asarray(frame.particles.position)).max()
-    return 8 * float(np.finfo(np.float32).eps) * float(largest)
+    return 4 * float(np.finfo(np.float32).eps) * float(largest)
 
 
 def _faces(
@@ -314,7 +315,7 @@ def _faces(
     resolution : float
         A face narrower than this has no area (2D: an edge shorter than this no length).
     """
-    number = pairs[:, 0] * len(points) + pairs[:, 1]
+    number = pairs[:, 0].astype(np.int64) * len(points) + pairs[:, 1]
     number, of = np.unique(number, return_inverse=True)
     count = np.bincount(of)
     relative = vertex - (points[pairs[:, 0]] + points[pairs[:, 1]]) / 2
