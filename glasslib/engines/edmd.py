@@ -1293,7 +1293,7 @@ def _simulation(frame: Frame, system: System, *, kT: float, seed: int) -> Simula
     if v is None or not np.any(v):
         v = _thermal_velocities(mass, kT, np.random.default_rng(seed), d)
     v = np.asarray(v, dtype=np.float64)[:, :d]
-    x = frames.unwrapped(frame)[:, :d]
+    x = frames.unwrapped(frames.copy(frame, log={}))[:, :d]  # crossings count from here
     ratio, _, i, j = closest(x, sigma, box)
     if ratio < 1 - OVERLAP_FRAME:
         raise EngineError(
