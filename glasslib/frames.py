@@ -445,8 +445,9 @@ def copy(frame: Frame, *, log: dict | None = None) -> Frame:
     q.type_shapes = None if p.type_shapes is None else [dict(shape) for shape in p.type_shapes]
     for kind in _TOPOLOGY:
         _set_topology(getattr(new, kind), getattr(frame, kind))
-    new.configuration.box = np.array(frame.configuration.box)
-    new.configuration.dimensions = dimensions(frame)
+    if frame.configuration.box is not None:
+        new.configuration.box = np.array(frame.configuration.box)
+        new.configuration.dimensions = dimensions(frame)
     new.configuration.step = frame.configuration.step
     new.log = dict(frame.log if log is None else log)
     if new.log and IMAGES_UNKNOWN in frame.log:
@@ -752,7 +753,9 @@ def _like_the_first(frames: list[Frame], path: str | os.PathLike) -> Iterator[Fr
         known = dict.fromkeys(entries, k) | known
         made = copy(frame)
         made.configuration.step = k if k and number else int(frame.configuration.step or 0)
-        if frame.configuration.dimensions == 2:  # whatever depth the flat box has
+        if (
+            frame.configuration.dimensions == 2 and made.configuration.box is not None
+        ):  # whatever depth the flat box has
             made.configuration.box[2], made.configuration.dimensions = 0, 2
         p = made.particles
         if p.typeid is None:

@@ -68,7 +68,7 @@ def radial_distribution(
                 f"r_max is {r_max}; expected at most half the width of the box where it is "
                 f"narrowest, {half:.4g}."
             )
-        x = frame.particles.position
+        x = np.asarray(frame.particles.position, dtype=np.float32)
         a, b = (x, x) if pair is None else (x[_select(frame, t)] for t in pair)
         least = 1 if mode == "exact" else 2
         if min(len(a), len(b)) < least:

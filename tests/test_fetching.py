@@ -234,7 +234,6 @@ def test_a_local_copy_that_is_too_large_is_not_read(botan, tmp_path, capsys, mon
     assert names(botan) == ["LICENSE"]
 
 
-
 def test_unknown_set_lists_what_there_is(clone, capsys):
     assert cli.main(["fetch", "botanic"]) == 2
     told = capsys.readouterr().err.strip()
