@@ -257,8 +257,10 @@ def _wrap(xyz: np.ndarray, box: np.ndarray, where: str = "frame") -> tuple[np.nd
         if box[2] == 0:
             crossings[:, 2] = 0
         inside = xyz - crossings @ cell.T
-        # of huge coordinates or tilts too few digits are left
-        bad = ~(np.abs((inside @ inverse)[:, : 2 if box[2] == 0 else 3]) < 0.501).all(axis=1)
+        # of huge coordinates or tilts too few digits are left, at the latest in single precision
+        with np.errstate(over="ignore", invalid="ignore"):
+            again = inside.astype(np.float32) @ inverse
+        bad = ~(np.abs(again[:, : 2 if box[2] == 0 else 3]) < 0.501).all(axis=1)
     if np.any(bad):
         i = int(np.argmax(bad))
         raise FrameError(
@@ -389,7 +391,8 @@ def follow(frames: Iterable[Frame]) -> np.ndarray:
 def _images(frame: Frame) -> np.ndarray:
     if frame.particles.image is None:
         return np.zeros((frame.particles.N, 3), np.int64)
-    return np.asarray(frame.particles.image, np.int64)
+    with np.errstate(invalid="ignore"):  # check refuses what is no number
+        return np.asarray(frame.particles.image).astype(np.int64)
 
 
 def _deep_cell(frame: Frame) -> np.ndarray:
@@ -884,7 +887,7 @@ def _read_gsd(path: Path) -> list[Frame]:
     except FrameError:
         raise
     except Exception as error:  # damaged files raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise FrameError(
             f"{path} is not a readable GSD file ({reason}); it is damaged, cut short or of another "
             "format. Make or fetch it again."

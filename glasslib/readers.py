@@ -502,7 +502,7 @@ def _header_masses(s: dict, labels: Sequence[np.ndarray]) -> dict[str, np.ndarra
         names = [str(i) for i in range(s["n_types"])]
     if len(masses) == 1:
         return {"mass": np.full(s["n"], masses[0])}
-    if len(masses) != len(names) or not np.all(masses > 0):
+    if len(masses) != len(names) or not np.all(masses > 0) or not set(s["type"]) <= set(names):
         raise FrameError(
             f"{s['where']}: mass is {_few(masses)}; expected {len(names)} positive numbers, one a "
             "species."
@@ -1114,7 +1114,7 @@ def _npz(path: Path, needed: Sequence[str], more: Sequence[str] = ()) -> dict[st
             data = {k: file[f"{k}.npy"] for k in wanted}  # k alone could be another member
             _size(data, {})
     except Exception as error:  # damaged archives raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise FrameError(
             f"{path} is not a readable .npz file of arrays ({reason}); it is damaged, cut short or "
             "of another format."
@@ -1222,7 +1222,7 @@ def _unpickled(path: Path) -> object:
         _size(data, {})
         return data
     except Exception as error:  # damaged pickles raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise FrameError(
             f"{path} is refused: {reason}. Expected a pickle of numpy arrays of numbers in plain "
             "containers; it is damaged, cut short or unsafe."
@@ -1276,7 +1276,8 @@ def spheres(path: Path, *, skip_confined: bool = False) -> list[Frame]:
             f"{path.name}[{k}]", x - edges / 2, edges, np.searchsorted(letters, labels),
             types=types, dimensions=d,
         )  # fmt: skip
-        frame.particles.diameter = (2 * radius).astype(np.float32)
+        with np.errstate(over="ignore"):  # check refuses what becomes infinite
+            frame.particles.diameter = (2 * radius).astype(np.float32)
         frame.configuration.step = k
         out.append(frame)
     return out
@@ -1597,7 +1598,8 @@ def _sizes(columns: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
         ("mass", _MASSES, 1), ("diameter", _DIAMETERS, 1), ("diameter", _RADII, 2)
     ):  # fmt: skip
         for name in [c for c in columns if c.lower() in names and np.ndim(columns[c]) == 1]:
-            value = factor * columns.pop(name)
+            with np.errstate(over="ignore"):  # check refuses what becomes infinite
+                value = factor * columns.pop(name)
             if np.any(~(value >= 0)) or (field == "mass" and np.any(value == 0)):
                 raise FrameError(
                     f"{where}: {name} runs from {value.min():g} to {value.max():g}; expected "

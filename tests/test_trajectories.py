@@ -11,7 +11,6 @@ from oracles import refuses
 
 from glasslib import dynamics, frames, neighbors, structure, systems
 from glasslib.descriptors import hexatic
-from glasslib.frames import FrameError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*do not join:UserWarning")
 
@@ -342,7 +341,7 @@ def test_columns_named_like_parts_of_the_header(tmp_path):
     names = ["n", "flags", "bounds", "step", "time", "columns", "values", "where"]
     path = dump(
         tmp_path / "a.dump",
-        ("id type x y z " + " ".join(names), [f"{i} 1 {i} {i} {i} 0 1 2 3 4 5 6 7" for i in (1, 2)]),
+        ("id type x y z " + " ".join(names), [f"{i} 1 {i} 1 {i} 0 1 2 3 4 5 6 7" for i in (1, 2)]),
     )  # fmt: skip
     (f,) = frames.read(path)
     assert f.particles.N == 2

@@ -575,7 +575,7 @@ class GraphSAGE(BaseEstimator):
         model = cls(**files.check_parameters(path, header["parameters"], cls()))
         try:
             model._check_parameters()
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
         # before a network of whatever size the header claims is made
         wide = model.hidden if model.layers > 1 or model.features == "type" else 1
