@@ -90,7 +90,12 @@ def test_gsd_that_claims_frames_it_does_not_hold(tmp_path):
     made = [TWO] + 100_000 * [{}] + [{"configuration/step": np.array([7], np.uint64)}]
     path = chunks(tmp_path / "b.gsd", *made)
     assert path.stat().st_size < 20_000
-    refuses_small(path, "claims 100002 frames")
+    refuses_small(path)
+    # positions of the first frame, lent to a hundred others
+    x, n = np.zeros((300_000, 3), np.float32), np.array([300_000], np.uint32)
+    lent = [TWO | {"particles/N": n, "particles/position": x}] + 110 * [{}]
+    path = chunks(tmp_path / "c.gsd", *lent, {"configuration/step": np.array([7], np.uint64)})
+    refuses_small(path, "claims 300000 particles", "expected their positions")
 
 
 @pytest.mark.parametrize(
