@@ -65,8 +65,8 @@ def radial_distribution(
         half = float(_frames.heights(frame.configuration.box).min()) / 2
         if r_max > half * (1 + 1e-9):
             raise ValueError(
-                f"r_max is {r_max}; expected at most half the width of the box where it is "
-                f"narrowest, {half:.4g}."
+                f"r_max is {r_max}; expected at most half the shortest box edge (of a tilted box "
+                f"half its least height), {half:.4g}."
             )
         x = np.asarray(frame.particles.position, dtype=np.float32)
         a, b = (x, x) if pair is None else (x[_select(frame, t)] for t in pair)

@@ -259,7 +259,8 @@ def test_extended_xyz(tmp_path):
         '2\nLattice="10 0 0 2 10 0 0 0 10" Properties=species:S:1:pos:R:3:velo:R:3 Origin="1 0 0"\n'
         "P 1 2 3 4 5 6\nNi 1 2 3.5 0 0 0\n\n"
     )
-    a, b = frames.read(path)
+    with pytest.warns(UserWarning, match="not the same particles"):
+        a, b = frames.read(path)
     assert a.particles.types == b.particles.types == ["Ni", "P"]
     assert list(a.particles.typeid) == [0, 1]
     assert list(b.particles.typeid) == [1, 0]
