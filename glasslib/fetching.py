@@ -242,14 +242,21 @@ def _copy(name: str, file: File, source: Path) -> bytes:
             f"{source} holds no {file.name}, nor do {name} and {Path(file.path).parent} in it; "
             f"give the folder that does (a copy: {DATASETS[name].home})."
         )
-    contents = [path.read_bytes() for path in found]
-    for content in contents:
-        if hashlib.sha256(content).hexdigest() == file.sha256:
-            return content
-    return _checked(
-        contents[0], file, str(found[0]),
-        f"It was not taken; get another copy at {DATASETS[name].home}.",
-    )  # fmt: skip
+    wrong = ""
+    for path in found:
+        size = path.stat().st_size
+        if size > file.size:  # not even read: it may be larger than the memory
+            wrong = wrong or (
+                f"{path} is not the published file: it has {size} bytes; expected {file.size}."
+            )
+            continue
+        with path.open("rb") as stream:
+            content = stream.read(file.size + 1)
+        try:
+            return _checked(content, file, str(path), "")
+        except FetchError as error:
+            wrong = wrong or str(error).strip()
+    raise FetchError(f"{wrong} It was not taken; get another copy at {DATASETS[name].home}.")
 
 
 def _checked(content: bytes, file: File, what: str, advice: str) -> bytes:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.ndimage import gaussian_filter1d
 
 from glasslib import frames as _frames
 from glasslib import structure
+from glasslib.compiling import njit
 from glasslib.frames import Frame
 
 
@@ -94,7 +94,7 @@ def first_minimum_cutoffs(
         ``{("A", "A"): r, ("A", "B"): r, ("B", "B"): r}``, σ_AA.
     """
     frames = [frames] if isinstance(frames, Frame) else list(frames)
-    types = list(frames[0].particles.types)
+    types = list(frames[0].particles.types or ["A"])
     out = {}
     for i, a in enumerate(types):
         for b in types[i:]:
@@ -157,6 +157,9 @@ def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighb
 
     .. math:: \sum_{j=1}^{m} \arccos (r_j / r_{m+1}) \ge \pi.
 
+    Ties count as such: where equality holds up to the rounding of single-precision positions, as
+    on lattices, the shell is closed, and never between particles at the same distance.
+
     There is no parameter and no species. The rule is not mutual: *j* may be a neighbour of *i*
     and not the reverse, in a mixture mostly small *i* of large *j*.
 
@@ -188,7 +191,7 @@ def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighb
     todo, parts = np.arange(n), []
     while True:
         near = _search(_Cells.of(frame, radius), todo)
-        m = _sann_counts(near.offsets, near.distance, radius, flat)
+        m = _sann_counts(near.offsets, near.distance, radius, flat, _resolution(frame))
         parts.append((todo[m > 0], _head(near, m)))
         todo = todo[m == 0]
         if len(todo) == 0:
@@ -206,8 +209,11 @@ def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighb
 def voronoi(frame: Frame) -> Neighbors:
     r"""Particles whose Voronoi cells share a face (2D: an edge).
 
-    No parameter, and mutual. The shortest faces decide over neighbours that a small displacement
-    makes and unmakes. Sizes do not enter: in a mixture the faces do not touch the particles.
+    No parameter, and mutual. Faces of no area are none: where more than *d* + 1 particles lie on
+    one sphere, as on lattices, their cells touch in a point or along a line, which single-precision
+    positions blow up to a face as narrow as their rounding. The shortest faces decide over
+    neighbours that a small displacement makes and unmakes. Sizes do not enter: in a mixture the
+    faces do not touch the particles.
 
     The cells' neighbours are the edges of the Delaunay triangulation (scipy, Qhull) of the
     particles and of as many of their images as it takes. (freud's Voronoi is not used: where
@@ -267,7 +273,9 @@ def voronoi(frame: Frame) -> Neighbors:
     corners = simplices[solid]
     ends = np.array([(a, b) for a in range(d + 1) for b in range(d + 1) if a != b])
     pairs = corners[:, ends].reshape(-1, 2)
-    pairs = np.unique(pairs[pairs[:, 0] < n], axis=0)
+    vertex = np.repeat(center[solid], len(ends), axis=0)
+    mine = pairs[:, 0] < n
+    pairs = _faces(pairs[mine], vertex[mine], points, _resolution(frame))
     i, j = pairs[:, 0], who[pairs[:, 1]]
     left_out = np.flatnonzero(np.bincount(i, minlength=n) == 0)
     if len(left_out):  # Qhull keeps one of two equal points
@@ -284,6 +292,45 @@ def voronoi(frame: Frame) -> Neighbors:
     offsets = np.concatenate([[0], np.cumsum(np.bincount(i, minlength=n))])
     # equal distances, as on a square lattice, can be broken differently at the two ends
     return dropped(Neighbors(offsets, j[order], vector[order], distance[order]))
+
+
+def _resolution(frame: Frame) -> float:
+    """What distances between single-precision positions are worth, σ_AA, with some room."""
+    largest = np.abs(np.asarray(frame.particles.position)).max()
+    return 4 * float(np.finfo(np.float32).eps) * float(largest)
+
+
+def _faces(
+    pairs: np.ndarray, vertex: np.ndarray, points: np.ndarray, resolution: float
+) -> np.ndarray:
+    """The pairs (m, 2), each once, whose common face has an area.
+
+    Parameters
+    ----------
+    pairs : (n, 2) int array
+        Ends of the edges of all simplices, first those of which faces are asked.
+    vertex : (n, d) array
+        Centre of the sphere around the simplex: a vertex of the face between the two.
+    points : (p, d) array
+    resolution : float
+        A face narrower than this has no area (2D: an edge shorter than this no length).
+    """
+    number = pairs[:, 0].astype(np.int64) * len(points) + pairs[:, 1]
+    number, of = np.unique(number, return_inverse=True)
+    count = np.bincount(of)
+    relative = vertex - (points[pairs[:, 0]] + points[pairs[:, 1]]) / 2
+    d = points.shape[1]
+    mean = np.stack([np.bincount(of, relative[:, a]) for a in range(d)], axis=1) / count[:, None]
+    relative -= mean[of]
+    second = np.empty((len(number), d, d))
+    for a in range(d):
+        for b in range(a + 1):
+            second[:, a, b] = second[:, b, a] = np.bincount(of, relative[:, a] * relative[:, b])
+    second /= count[:, None, None]
+    # the face is flat: the least spread is that across it, the next one its narrow side
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(second)[:, 1], 0))
+    kept = number[spread > resolution]
+    return np.stack([kept // len(points), kept % len(points)], axis=1)
 
 
 def _circumscribed(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -485,7 +532,7 @@ def _search(
     return Neighbors(offsets, index, vector, np.sqrt(squared))
 
 
-@njit(cache=True)
+@njit
 def _pairs(fraction, matrix, shape, start, order, asked, squared_cutoffs, typeid):
     """Counts, and neighbours, vectors and squared distances, sorted by distance in each row."""
     size = 16 * len(asked) + 64
@@ -542,16 +589,19 @@ def _pairs(fraction, matrix, shape, start, order, asked, squared_cutoffs, typeid
     return counts, index[:found].copy(), vector[:found].copy(), squared[:found].copy()
 
 
-@njit(cache=True)
+@njit
 def _longer(array, size):
     out = np.empty(size, array.dtype)
     out[: len(array)] = array
     return out
 
 
-@njit(cache=True)
-def _sann_counts(offsets, distance, radius, flat):
-    """Size of the SANN shell of each row; 0 where it does not close within ``radius``."""
+@njit
+def _sann_counts(offsets, distance, radius, flat, resolution):
+    """Size of the SANN shell of each row; 0 where it does not close within ``radius``.
+
+    Distances are known up to ``resolution``: equality up to that is equality.
+    """
     counts = np.zeros(len(offsets) - 1, np.int64)
     for i in range(len(counts)):
         total = 0.0
@@ -561,20 +611,26 @@ def _sann_counts(offsets, distance, radius, flat):
             total += distance[k]
             # who is not in the list is at least ``radius`` away
             following = distance[k + 1] if m < n else radius
+            if following <= distance[k] + resolution:
+                continue  # not between particles at the same distance
+            tie = resolution / following
             if flat:
                 total = 0.0  # of angles
+                slack = 0.0
                 for j in range(offsets[i], k + 1):
-                    total += np.arccos(min(distance[j] / following, 1.0))
-                closed = total >= np.pi
+                    ratio = distance[j] / following
+                    total += np.arccos(ratio)
+                    slack += tie / np.sqrt(1.0 - ratio * ratio)
+                closed = total >= np.pi - slack
             else:
-                closed = m >= 3 and total <= (m - 2) * following
+                closed = m >= 3 and total <= (m - 2) * following * (1.0 + tie)
             if closed:
                 counts[i] = m
                 break
     return counts
 
 
-@njit(cache=True)
+@njit
 def _is_mutual(offsets, index):
     """(n,) bool: is *i* also in the row of *j*?"""
     out = np.zeros(len(index), np.bool_)
@@ -588,7 +644,7 @@ def _is_mutual(offsets, index):
     return out
 
 
-@njit(cache=True)
+@njit
 def _unobstructed(offsets, index, vector, distance, f_c):
     """(n,) bool: does nobody nearer stand between *i* and *j*, by :func:`modified_voronoi`?"""
     out = np.ones(len(index), np.bool_)
@@ -609,7 +665,7 @@ def _unobstructed(offsets, index, vector, distance, f_c):
     return out
 
 
-@njit(cache=True)
+@njit
 def _either(offsets, index, keep):
     """(n,) bool: is the bond kept in the row of *i* or in that of *j*? Of a mutual list."""
     out = keep.copy()

@@ -3,7 +3,8 @@
 Each takes a path and returns frames made by :func:`glasslib.frames.build`: positions wrapped
 into a box centred on the origin, box crossings in ``particles.image``. Energies of particles go
 to ``log['particles/energy']`` (N,), forces to ``log['particles/force']`` (N, 3), any other
-column of numbers to ``log['particles/<its name>']``. Files of isoconfigurational runs give
+column of numbers to ``log['particles/<its name>']``; masses, radii and diameters to
+``particles.mass`` and ``particles.diameter``. Files of isoconfigurational runs give
 ``log['particles/propensity']`` and its variance.
 """
 
@@ -25,6 +26,36 @@ import numpy as np
 
 from glasslib import frames
 from glasslib.frames import Frame, FrameError
+
+#: what files of a format begin with, unpacked, and the suffix that they should have
+_BEGINNINGS = {
+    b"\xdf\x65\xdf\x65\xdf\x65\xdf\x65": ".gsd",
+    b"PK\x03\x04": ".npz",
+    b"ITEM:": ".dump",
+    b"<?xml": ".graphml",
+    b"<graphml": ".graphml",
+}
+
+
+def recognize(path: Path) -> str | None:
+    """The suffix that a file should have, from its first bytes; None where they do not say.
+
+    LAMMPS dumps are in circulation under the name ``.xyz``.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(2)
+            stream.seek(0)
+            if start == b"\x1f\x8b":
+                with gzip.GzipFile(fileobj=stream) as unpacked:
+                    start = unpacked.read(64)
+            else:
+                start = stream.read(64)
+    except (EOFError, OSError, zlib.error):
+        return None  # whoever reads it says why
+    start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((told for begin, told in _BEGINNINGS.items() if start.startswith(begin)), None)
+
 
 # ------------------------------------------------------------------------------------- GraphML
 
@@ -50,8 +81,14 @@ def graphml(
             f"{path.name} does not hold its periodic box; give either box= (edge length) or "
             "density= (the ML-DOS graphs have density=1.2)."
         )
+    text = _text(path)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise FrameError(
+            f"{path} declares a document type or entities, which could make it grow without end; "
+            "expected plain GraphML. Remove the declaration."
+        )
     try:
-        root = ElementTree.fromstring(_text(path))
+        root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise FrameError(
             f"{path} is not a whole GraphML file ({error}); it is cut short or of another format."
@@ -65,12 +102,14 @@ def graphml(
     if all(i.isdecimal() for i in ids):
         order = sorted(order, key=lambda i: int(ids[i]))
     index = {ids[i]: k for k, i in enumerate(order)}
+    if len(index) < len(ids):
+        raise FrameError(f"{path}: two nodes have the same id; expected one a particle.")
     rows = [{keys.get(d.get("key")): d.text for d in nodes[i].iterfind("{*}data")} for i in order]
 
     def column(name: str, default: float | None = None) -> np.ndarray:
         try:
             return np.array(
-                [float(r[name] if default is None else r.get(name, default)) for r in rows]
+                [_number(r[name] if default is None else r.get(name, default)) for r in rows]
             )
         except (KeyError, TypeError, ValueError):
             raise FrameError(
@@ -78,7 +117,8 @@ def graphml(
             ) from None
 
     z = column("z", 0.0)
-    d = 3 if np.any(z) else 2
+    size = max(np.ptp(column("x")), np.ptp(column("y")), 1e-300)
+    d = 3 if np.any(np.abs(z) > frames.DUST * size) or not np.all(np.isfinite(z)) else 2
     position = np.column_stack([column("x"), column("y"), z])
     if density is not None:
         if not np.isfinite(density) or density <= 0:
@@ -102,7 +142,7 @@ def graphml(
     except KeyError as error:
         raise FrameError(f"{path}: an edge ends at node {error}, which is not there.") from None
     log["bonds"] = np.array(bonds, dtype=np.uint32).reshape(-1, 2)
-    typeid, types = _numbered(column("type").astype(int), path, first=1)
+    typeid, types = _numbered(_whole(column("type"), "type", path.name), path, first=1)
     return [
         frames.build(
             position - frames.cell_matrix(edges).sum(axis=1) / 2, edges, typeid, types=types,
@@ -115,82 +155,156 @@ def graphml(
 # -------------------------------------------------------------------------------- LAMMPS dumps
 
 
-def lammps_dump(path: Path, *, dimensions: int | None = None) -> list[Frame]:
+def lammps_dump(path: Path, *, dimensions: int | None = None, by_row: bool = False) -> list[Frame]:
     """A LAMMPS text dump (``dump custom`` or ``dump atom``), one frame a snapshot.
 
     Coordinates may be ``x y z``, scaled ``xs ys zs``, unwrapped ``xu yu zu`` or both ``xsu ysu
-    zsu``; ``ix iy iz`` are the images. Atoms are sorted by ``id``. Types 1, 2, … become A, B, ….
-    Orthogonal and triclinic boxes, periodic in every direction (in 2D in x and y).
+    zsu``; ``ix iy iz`` are the images. Along each axis unwrapped ones are taken before wrapped
+    ones with an image, and those before wrapped ones alone; then images are not known
+    (:func:`glasslib.frames.images_known`). Atoms are sorted by ``id``, which goes to
+    ``log['particles/id']`` unless it counts from 1 without a gap; snapshots of different atoms are
+    read, but their positions do not join. Types 1, 2, … become A, B, …; without them ``element``
+    or ``typelabel`` names the species. Orthogonal and triclinic boxes, periodic in every direction
+    (in 2D in x and y).
 
     Parameters
     ----------
     dimensions : {2, 3}, optional
-        By default 2 where every z of the file is the same or there is no z, else 3.
+        By default 2 where every z of the file is the same (up to rounding, 1e-5 of the box) or
+        there is no z, else 3.
+    by_row : bool
+        Several snapshots without ids are refused, as LAMMPS changes the order of atoms; True says
+        that this file's rows keep their order.
     """
     snapshots = list(_snapshots(path))
-    if len(snapshots) > 1 and any("id" not in s["columns"] for s in snapshots):
+    without = [s for s in snapshots if "id" not in s["columns"]]
+    if len(snapshots) > 1 and without and not by_row:
         raise FrameError(
             f"{path.name} holds several snapshots without a column 'id': LAMMPS changes the order "
-            "of atoms. Dump the id too."
+            "of atoms. Dump the id too, or say by_row=True if this file's rows keep their order."
         )
-    names, shift = ("x", "xu"), ("xs", "xsu")
-    made = []
-    for k, s in enumerate(snapshots):
-        where, columns = f"{path.name}[{k}]", s["columns"]
-        kind = next((c for c in names + shift if c in columns), None)
-        if kind is None or kind.replace("x", "y") not in columns:
-            raise FrameError(
-                f"{where} has columns {' '.join(columns)}; expected x y z, xs ys zs, xu yu zu or "
-                "xsu ysu zsu."
-            )
-        low, cell = _lammps_cell(s["bounds"], s["flags"], where)
-        coordinate = np.zeros((s["n"], 3))
-        for i, axis in enumerate("xyz"):
-            name = axis + kind[1:]
-            if name in columns:
-                coordinate[:, i] = s[name]
-        if kind in shift:
-            coordinate = coordinate @ cell.T + low
-        image = None
-        if not kind.endswith("u") and {"ix", "iy"} <= set(columns):
-            image = np.column_stack([s.get(f"i{a}", np.zeros(s["n"])) for a in "xyz"]).astype(int)
-        made.append((s, where, coordinate, low, cell, image))
+    labels, kind = _lammps_labels(snapshots, path)
+    if len(snapshots) > 1 and by_row and without:
+        for k, label in enumerate(labels):
+            if not np.array_equal(label, labels[0]):
+                raise FrameError(
+                    f"{path.name}[{k}] has other types in its rows than the first snapshot: rows "
+                    "do not keep their order, as by_row=True says. Dump the id too."
+                )
+    made = [_lammps_positions(s) for s in snapshots]
     if dimensions is None:
-        flat = all(np.ptp(x[:, 2]) == 0 and len(x) > 1 for _, _, x, *_ in made)
+        flat = all(
+            not m["deep"] or (len(m["x"]) > 1 and _is_flat(m["x"], np.abs(m["cell"][:2, :2]).max()))
+            for m in made
+        )
         dimensions = 2 if flat else 3
-    kinds = [s["type"].astype(int) for s, *_ in made]
-    typeids, types = _numbered(np.concatenate(kinds), path, first=1)
-    typeids = np.split(typeids, np.cumsum([len(t) for t in kinds])[:-1])
+    if dimensions not in (2, 3):
+        raise FrameError(f"{path.name}: dimensions is {dimensions!r}; expected 2 or 3.")
+    typeids, types = _species(labels, path) if kind != "type" else _lammps_types(
+        labels, path
+    )  # fmt: skip
     out = []
-    for (s, where, x, low, cell, image), typeid in zip(made, typeids, strict=True):
-        x = _flat(x, where) if dimensions == 2 else x
+    for s, m, typeid in zip(snapshots, made, typeids, strict=True):
+        where, x, cell, image = s["where"], m["x"], m["cell"], m["image"]
+        if dimensions == 3 and not m["deep"]:
+            raise FrameError(
+                f"{where} has no z, xs, zu or zsu; expected one in 3D. Read it with dimensions=2."
+            )
+        if dimensions == 2:
+            x = _flat(x, np.abs(cell[:2, :2]).max(), where)
+            image = image * [1, 1, 0]
         _periodic(s["flags"][:dimensions], where)
-        used = {"id", "type", *(a + b for a in "xyz" for b in ("", "s", "u", "su")),
-                "ix", "iy", "iz"}  # fmt: skip
-        log = _columns_log({c: s[c] for c in s["columns"] if c not in used})
+        columns = {c: v for c, v in s["values"].items() if c not in _LAMMPS_USED}
+        ids = s["ids"]
+        if ids is not None and not np.array_equal(ids, np.arange(1, s["n"] + 1)):
+            columns["id"] = ids
+        sizes = _sizes(columns, where)
+        log = _columns_log(columns)
         if s["time"] is not None:
             log["time"] = np.array([s["time"]])
         velocity = log.pop("velocity", None)
-        box = _gsd_box(cell, dimensions)
-        if image is not None and dimensions == 2:
-            image[:, 2] = 0
-        centre = low + cell.sum(axis=1) / 2
+        centre = m["low"] + cell.sum(axis=1) / 2
         frame = _build(
-            where, x - np.where(np.arange(3) < dimensions, centre, 0), box, typeid, types=types,
-            dimensions=dimensions, velocity=velocity, image=image, log=log,
+            where, x - np.where(np.arange(3) < dimensions, centre, 0), _gsd_box(cell, dimensions),
+            typeid, types=types, dimensions=dimensions, velocity=velocity, image=image, log=log,
+            sizes=sizes,
         )  # fmt: skip
         frame.configuration.step = s["step"]
         out.append(frame)
-    return out
+    return _marked(
+        out, [s["ids"] for s in snapshots], labels,
+        known=all(all(m["known"][:dimensions]) for m in made),
+        crossed=any(np.any(f.particles.image) for f in out),
+    )  # fmt: skip
+
+
+#: columns that become positions, images, types and the order of rows
+_LAMMPS_USED = {
+    "id", "type", "element", "typelabel", "ix", "iy", "iz",
+    *(axis + kind for axis in "xyz" for kind in ("", "s", "u", "su")),
+}  # fmt: skip
+#: columns of words
+_LAMMPS_WORDS = ("element", "typelabel")
+
+
+def _lammps_positions(s: dict) -> dict:
+    """Positions (n, 3), box and images of a snapshot, and along which axes they are known."""
+    where, values, n = s["where"], s["values"], s["n"]
+    low, cell = _lammps_cell(s["bounds"], where)
+    deep = any("z" + kind in values for kind in ("u", "su", "", "s"))
+    axes = "xyz" if deep else "xy"
+    found = []
+    for scaled, kinds in ((False, ("u", "")), (True, ("su", "s"))):
+        names = [next((a + k for k in kinds if a + k in values), None) for a in axes]
+        if None not in names:
+            known = [name.endswith("u") or f"i{name[0]}" in values for name in names]
+            found.append((known, scaled, names))
+    if not found:
+        raise FrameError(
+            f"{where} has columns {' '.join(s['columns'])}; expected x y z, xs ys zs, xu yu zu or "
+            "xsu ysu zsu."
+        )
+    known, scaled, names = max(found, key=lambda f: sum(f[0]))  # of equal ones those not scaled
+    x, image = np.zeros((n, 3)), np.zeros((n, 3))
+    for i, name in enumerate(names):
+        x[:, i] = values[name]
+        if not name.endswith("u"):
+            image[:, i] = values.get(f"i{name[0]}", 0.0)
+    if scaled:
+        with np.errstate(over="ignore", invalid="ignore"):  # refused later
+            x = x @ cell.T + low
+    return {"x": x, "low": low, "cell": cell, "image": image, "known": known, "deep": deep}
+
+
+def _lammps_types(labels: Sequence[np.ndarray], path: Path) -> tuple[list, tuple[str, ...]]:
+    """Types 1, 2, … -> indices, A, B, …"""
+    numbers = [_whole(_numbers(label, "type", path.name), "type", path.name) for label in labels]
+    typeids, types = _numbered(np.concatenate(numbers), path, first=1)
+    return np.split(typeids, np.cumsum([len(t) for t in numbers])[:-1]), types
+
+
+def _lammps_labels(snapshots: list[dict], path: Path) -> tuple[list[np.ndarray], str]:
+    """What tells species apart in each snapshot, and the column that does."""
+    for kind in ("type", *_LAMMPS_WORDS):
+        if all(kind in s["words"] for s in snapshots):
+            return [s["words"][kind] for s in snapshots], kind
+    lacking = next(s for s in snapshots if "type" not in s["words"])
+    raise FrameError(
+        f"{lacking['where']} has columns {' '.join(lacking['columns'])}; expected one called type, "
+        "or element."
+    )
 
 
 def _snapshots(path: Path) -> Iterator[dict]:
-    """Snapshots of a dump as dictionaries: n, step, time, bounds, flags, columns, each column."""
+    """Snapshots of a dump: where, n, step, time, bounds, flags, columns; values, words, ids."""
     lines = _lines(path)
     at, k = 0, 0
     while at < len(lines):
-        s: dict = {"time": None, "step": 0}
-        where = f"{path.name}[{k}]"
+        if not lines[at].strip():  # between snapshots, or at the end
+            at += 1
+            continue
+        s: dict = {"time": None, "step": 0, "where": f"{path.name}[{k}]"}
+        where = s["where"]
         while "columns" not in s:
             if at >= len(lines):
                 raise FrameError(f"{where} ends within its header; the file is cut short.")
@@ -198,13 +312,13 @@ def _snapshots(path: Path) -> Iterator[dict]:
             body = lines[at + 1 : at + 4]
             try:
                 if item.startswith("ITEM: TIMESTEP"):
-                    s["step"], at = int(body[0]), at + 2
+                    s["step"], at = _step(body[0].strip(), where), at + 2
                 elif item.startswith("ITEM: TIME"):
-                    s["time"], at = float(body[0]), at + 2
+                    s["time"], at = _number(body[0]), at + 2
                 elif item.startswith("ITEM: UNITS"):
                     at += 2
                 elif item.startswith("ITEM: NUMBER OF ATOMS"):
-                    s["n"], at = int(body[0]), at + 2
+                    s["n"], at = _count(body[0], "NUMBER OF ATOMS", where), at + 2
                 elif item.startswith("ITEM: BOX BOUNDS"):
                     if "abc" in item:
                         raise FrameError(
@@ -213,8 +327,8 @@ def _snapshots(path: Path) -> Iterator[dict]:
                         )
                     words = item.split()[3:]
                     s["flags"] = [w for w in words if w not in ("xy", "xz", "yz")] or ["pp"] * 3
-                    s["bounds"] = np.array([[float(v) for v in b.split()] for b in body])
-                    if s["bounds"].shape not in ((3, 2), (3, 3)):
+                    s["bounds"] = np.array([[_number(v) for v in b.split()] for b in body])
+                    if s["bounds"].shape not in ((3, 2), (3, 3)) or len(s["flags"]) != 3:
                         raise ValueError
                     at += 4
                 elif item.startswith("ITEM: ATOMS"):
@@ -234,27 +348,30 @@ def _snapshots(path: Path) -> Iterator[dict]:
                 ) from None
         if not {"n", "bounds"} <= set(s):
             raise FrameError(f"{where} lacks NUMBER OF ATOMS or BOX BOUNDS; expected both.")
-        if "type" not in s["columns"]:
-            raise FrameError(
-                f"{where} has columns {' '.join(s['columns'])}; expected one called type."
-            )
+        _once(s["columns"], where)
         table = _table(lines[at : at + s["n"]], s["n"], len(s["columns"]), where)
-        s.update({c: _numbers(table[:, i], c, where) for i, c in enumerate(s["columns"])
-                  if c not in ("element", "typelabel", "mol")})  # fmt: skip
-        s["columns"] = [c for c in s["columns"] if c in s]
         at += s["n"]
-        if "id" in s:
-            order = np.argsort(s["id"], kind="stable")
-            if np.any(np.diff(s["id"][order]) == 0):
-                raise FrameError(f"{where} holds an atom id twice; ids must differ.")
-            s.update({c: s[c][order] for c in s["columns"]})
+        s["ids"] = None
+        if "id" in s["columns"]:
+            ids = _numbers(table[:, s["columns"].index("id")], "id", where)
+            table, s["ids"] = _sorted_by_id(table, ids, where)
+        s["words"] = {c: table[:, i] for i, c in enumerate(s["columns"])}
+        s["values"] = {
+            c: _numbers(v, c, where) for c, v in s["words"].items() if c not in _LAMMPS_WORDS
+        }
         yield s
         k += 1
 
 
-def _lammps_cell(
-    bounds: np.ndarray, flags: Iterable[str], where: str
-) -> tuple[np.ndarray, np.ndarray]:
+def _once(names: Sequence[str], where: str) -> None:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise FrameError(
+            f"{where} names the column {twice[0][:40]!r} twice; expected each once. Rename one."
+        )
+
+
+def _lammps_cell(bounds: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Corner (3,) and (3, 3) matrix of box vectors in columns; bounds enclose tilted boxes."""
     xy, xz, yz = bounds[:, 2] if bounds.shape[1] == 3 else (0.0, 0.0, 0.0)
     low, high = bounds[:, 0].copy(), bounds[:, 1].copy()
@@ -263,7 +380,10 @@ def _lammps_cell(
     low[1] -= min(0.0, yz)
     high[1] -= max(0.0, yz)
     lx, ly, lz = high - low
-    return low, np.array([[lx, xy, xz], [0, ly, yz], [0, 0, lz]])
+    cell = np.array([[lx, xy, xz], [0, ly, yz], [0, 0, lz]])
+    if not np.all(np.isfinite(cell)):
+        raise FrameError(f"{where}: box is {frames._list(bounds)}; expected finite bounds.")
+    return low, cell
 
 
 def _periodic(flags: Iterable[str], where: str) -> None:
@@ -276,66 +396,118 @@ def _periodic(flags: Iterable[str], where: str) -> None:
 # ------------------------------------------------------------------------------------------ XYZ
 
 _RUMD_VECTORS = {"velocity": "vx vy vz", "force": "fx fy fz"}
-#: what extended XYZ writers call positions, species, velocities, …
+#: what writers of XYZ call positions, species, velocities, …
 _XYZ_NAMES = {
     "pos": "position", "position": "position", "positions": "position",
-    "species": "type", "type": "type", "element": "type",
+    "pos_unfolded": "unfolded", "position_unfolded": "unfolded", "unwrapped_position": "unfolded",
+    "unfolded": "unfolded",
+    "species": "type", "type": "type", "element": "type", "name": "type",
     "velo": "velocity", "vel": "velocity", "velocity": "velocity", "velocities": "velocity",
     "force": "force", "forces": "force",
     "energy": "energy", "energies": "energy", "local_energy": "energy",
+    "id": "id", "identifier": "id", "particle_identifier": "id", "atom_id": "id", "atomid": "id",
 }  # fmt: skip
+_VECTORS = ("position", "unfolded", "velocity", "force")
+#: fixed boundaries and periodic ones, as extended XYZ has them
+_FLAGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
 
 def xyz(
-    path: Path, *, box: float | np.ndarray | None = None, dimensions: int | None = None
+    path: Path,
+    *,
+    box: float | np.ndarray | None = None,
+    dimensions: int | None = None,
+    continuous: bool = False,
 ) -> list[Frame]:
-    """An XYZ file, one frame a snapshot: extended (``Lattice``, ``Properties``), RUMD or plain.
+    """An XYZ file, one frame a snapshot: extended, RUMD, atooms and partycls, or plain.
 
-    In extended XYZ the box spans from ``Origin`` (0 by default) along the vectors of ``Lattice``.
-    RUMD's comment line holds ``ioformat``, ``boxLengths`` or ``sim_box`` and ``columns``; its box
-    is centred on the origin and types count from 0. Names of species are kept; numbers become
-    A, B, … in ascending order.
+    In extended XYZ (``Lattice``, ``Properties``) the box spans from ``Origin`` (0 by default) along
+    the vectors of ``Lattice``. RUMD's comment line holds ``ioformat``, ``boxLengths`` or
+    ``sim_box`` and ``columns``, and types count from 0; that of atooms and partycls ``cell:``,
+    ``columns:`` and ``step:``, and ``id`` is the species there unless another column is. Their
+    boxes are centred on the origin. Names of species are kept; numbers become A, B, … in ascending
+    order. Rows are sorted by ``id`` where there is one, and keep their order where there is none.
+    Columns of words are left out.
+
+    Images are known where the file has columns of them (RUMD) or of unfolded positions (atooms),
+    or where some position lies more than half an edge outside the box: nobody wraps like that.
 
     Parameters
     ----------
     box : float or array, optional
         For plain files, which hold none: edges of a box that begins at the origin, σ_AA.
     dimensions : {2, 3}, optional
-        By default 2 where every z of the file is the same, else 3.
+        By default 2 where every z of the file is the same (up to rounding, 1e-5 of the box), else
+        3.
+    continuous : bool
+        Says that positions go on across the faces of the box, which most files do not tell;
+        without it :func:`glasslib.frames.unwrapped` refuses the frames.
     """
     snapshots = list(_xyz_snapshots(path, box))
     if dimensions is None:
-        flat = all(np.ptp(s["position"][:, 2]) == 0 and s["n"] > 1 for s in snapshots)
+        flat = all(
+            s["flat"] or (s["n"] > 1 and _is_flat(s["position"], np.abs(s["cell"][:2, :2]).max()))
+            for s in snapshots
+        )
         dimensions = 2 if flat else 3
-    labels = np.concatenate([s["type"] for s in snapshots])
-    if all(re.fullmatch(r"\d+", t) for t in set(labels)):
-        numbers = labels.astype(int)
-        counted = max((s["n_types"] for s in snapshots), default=0)
-        levels = np.arange(counted) if counted else np.unique(numbers)
-        if not np.isin(numbers, levels).all():
-            raise FrameError(f"{path}: a type is not below numTypes={counted}; types count from 0.")
-        typeids, types = _numbered(np.searchsorted(levels, numbers), path, first=0)
-        types = _letters(max(len(levels), len(types)))
-    else:
-        types, typeids = np.unique(labels, return_inverse=True)
-        types = tuple(map(str, types))
-    out, at = [], 0
-    for k, s in enumerate(snapshots):
-        where = f"{path.name}[{k}]"
-        x, centre = s["position"], s["centre"]
+    if dimensions not in (2, 3):
+        raise FrameError(f"{path.name}: dimensions is {dimensions!r}; expected 2 or 3.")
+    labels = [s["type"] for s in snapshots]
+    counted = max(s["n_types"] for s in snapshots) if snapshots else 0
+    typeids, types = _species(labels, path, counted=counted) if labels else ([], ())
+    out = []
+    for s, typeid in zip(snapshots, typeids, strict=True):
+        where, x, centre, image = s["where"], s["position"], s["centre"], s["image"]
+        if dimensions == 3 and s["flat"]:
+            raise FrameError(f"{where} has no z; expected one in 3D. Read it with dimensions=2.")
         if dimensions == 2:
-            x, centre = _flat(x, where), centre * [1, 1, 0]
-            if s["image"] is not None:
-                s["image"][:, 2] = 0
+            x, centre = _flat(x, np.abs(s["cell"][:2, :2]).max(), where), centre * [1, 1, 0]
+            image = None if image is None else image * [1, 1, 0]
+        if s["periodic"] is not None and not all(s["periodic"][:dimensions]):
+            raise FrameError(
+                f"{where} has open boundaries (pbc {' '.join(map(str, s['periodic']))}); expected "
+                "periodic ones: every box here is periodic. Put the system into a periodic box."
+            )
         frame = _build(
-            where, x - centre, _gsd_box(s["cell"], dimensions), typeids[at : at + s["n"]],
-            types=types, dimensions=dimensions, velocity=s["log"].pop("velocity", None),
-            image=s["image"], log=s["log"],
+            where, x - centre, _gsd_box(s["cell"], dimensions), typeid, types=types,
+            dimensions=dimensions, velocity=s["log"].pop("velocity", None), image=image,
+            log=s["log"], sizes=s["sizes"] | _header_masses(s, labels),
         )  # fmt: skip
         frame.configuration.step = s["step"]
-        at += s["n"]
         out.append(frame)
-    return out
+    told = continuous or all(s["image"] is not None or s["unfolded"] for s in snapshots)
+    return _marked(
+        out, [s["ids"] for s in snapshots], labels,
+        known=told or any(_far_outside(f, s) for f, s in zip(out, snapshots)),
+        crossed=any(s["image"] is not None and np.any(s["image"]) for s in snapshots),
+    )  # fmt: skip
+
+
+def _far_outside(frame: Frame, s: dict) -> bool:
+    """Whether a position lies more than half an edge outside the box."""
+    cell = frames._deep_cell(frame)
+    fraction = (s["position"] - s["centre"]) @ np.linalg.inv(cell).T
+    return bool(np.any(np.abs(fraction[:, : frames.dimensions(frame)]) > 1))
+
+
+def _header_masses(s: dict, labels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Masses that the comment line gives to each species, in the order of their names."""
+    masses = s["masses"]
+    if masses is None or np.all(masses == 1) or "mass" in s["sizes"]:
+        return {}
+    names = sorted(
+        set(np.concatenate(labels)), key=lambda t: (len(t), t) if t.isdigit() else (0, t)
+    )
+    if s["n_types"]:
+        names = [str(i) for i in range(s["n_types"])]
+    if len(masses) == 1:
+        return {"mass": np.full(s["n"], masses[0])}
+    if len(masses) != len(names) or not np.all(masses > 0) or not set(s["type"]) <= set(names):
+        raise FrameError(
+            f"{s['where']}: mass is {_few(masses)}; expected {len(names)} positive numbers, one a "
+            "species."
+        )
+    return {"mass": masses[[names.index(t) for t in s["type"]]]}
 
 
 def _xyz_snapshots(path: Path, box: float | np.ndarray | None) -> Iterator[dict]:
@@ -346,93 +518,232 @@ def _xyz_snapshots(path: Path, box: float | np.ndarray | None) -> Iterator[dict]
         if k and not any(line.strip() for line in lines[at:]):
             return  # blank lines at the end
         try:
-            n = int(lines[at])
-            if n < 1:
-                raise ValueError
-        except ValueError:
+            n = _count(lines[at], f"line {at + 1} of {path.name}", where)
+        except ValueError as error:
+            if isinstance(error, FrameError):
+                raise
             raise FrameError(
                 f"{where}: line {at + 1} of {path.name} is {lines[at][:40]!r}; expected the number "
                 "of particles. The file is damaged or not XYZ."
             ) from None
         if at + 1 >= len(lines):
             raise FrameError(f"{where} ends within its header; the file is cut short.")
-        comment = {
-            key: (quoted or bare)
-            for key, quoted, bare in re.findall(r'([\w-]+)=(?:"([^"]*)"|(\S*))', lines[at + 1])
-        }
-        columns = _xyz_columns(comment, where)
-        width = max(last for _, last in columns.values())
-        table = _table(lines[at + 2 : at + 2 + n], n, width, where)
-        yield {"n": n, **_xyz_frame(comment, columns, table, box, where)}
+        header = _Header(lines[at + 1], where)
+        body = lines[at + 2 : at + 2 + n]
+        columns, width = header.columns(body[0].split() if body else [])
+        if header.rest:  # neighbours: as many words as there are
+            body = [" ".join(line.split()[:width]) for line in body]
+        table = _table(body, n, width, where)
+        yield {"n": n, "where": where, **_xyz_frame(header, columns, table, box)}
         at += 2 + n
         k += 1
 
 
-def _xyz_columns(comment: dict[str, str], where: str) -> dict[str, tuple[int, int]]:
-    """Our name of each column -> (first, after last) of the table."""
-    if "columns" in comment:  # RUMD
-        names = comment["columns"].split(",")
-        return {c: (i, i + 1) for i, c in enumerate(names)}
-    fields = comment.get("Properties", "species:S:1:pos:R:3").split(":")
-    columns, at = {}, 0
-    try:
-        for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
+class _Header:
+    """The comment line of a snapshot: what it says, and which dialect it speaks.
+
+    Attributes
+    ----------
+    says : dict
+        Keys as they stand, values without quotes.
+    dialect : {"extended", "rumd", "atooms"}
+        Plain files count as extended.
+    rest : bool
+        Whether rows end with neighbours, as many as there are.
+    """
+
+    def __init__(self, comment: str, where: str) -> None:
+        self.where, self.rest = where, False
+        pairs = re.findall(r'([\w-]+)=(?:"([^"]*)"|\'([^\']*)\'|(\S*))', comment)
+        self.says = {key: first or second or bare for key, first, second, bare in pairs}
+        twice = [key for key in self.says if sum(key == pair[0] for pair in pairs) > 1]
+        if twice:
+            raise FrameError(f"{where} gives {twice[0][:40]} twice; expected each key once.")
+        rumd = {"ioformat", "boxLengths", "sim_box", "numTypes"} & set(self.says)
+        if rumd:
+            self.dialect = "rumd"
+        elif {"Lattice", "Properties"} & set(self.says):
+            self.dialect = "extended"
+        else:
+            tight = re.sub(r"\s*([:=,])\s*", r"\1", comment)
+            words = [re.fullmatch(r"([\w-]+)[:=](\S+)", word) for word in tight.split()]
+            said = {m[1]: m[2].strip(",") for m in words if m}
+            lower = {key.lower() for key in said}
+            self.dialect = "atooms" if {"cell", "columns"} & lower else "extended"
+            if self.dialect == "atooms":
+                self.says = said
+            elif found := re.search(r"\btimestep\s*[:=]\s*(\d+)", comment, re.IGNORECASE):
+                self.says["timestep"] = found[1]  # as LAMMPS comments its XYZ
+
+    def get(self, *names: str) -> str | None:
+        """The value of the first of these keys, whatever their case."""
+        lower = {key.lower(): value for key, value in self.says.items()}
+        return next((lower[name.lower()] for name in names if name.lower() in lower), None)
+
+    def columns(self, row: list[str]) -> tuple[dict[str, tuple[int, int]], int]:
+        """Our name of each column -> (first, after last) of the table; and its width.
+
+        ``row`` is the first row, which tells the width of vectors that the header does not.
+        """
+        if self.dialect == "extended":
+            return self._extended()
+        names = (self.get("columns") or "species,pos").split(",")
+        if self.dialect == "rumd":
+            _once(names, self.where)
+            return {c: (i, i + 1) for i, c in enumerate(names)}, len(names)
+        names = [name.removeprefix("particle.") for name in names]
+        names = [name for name in names if not re.fullmatch(r"\w+\[[1-9]\]", name)]
+        names = [name.removesuffix("[0]") for name in names]
+        if not any(_XYZ_NAMES.get(name.lower()) == "type" for name in names):
+            names = ["type" if name == "id" else name for name in names]
+        cell = (self.get("cell") or "1,1,1").split(",")
+        ndim = self.get("ndim")
+        d = 2 if ndim == "2" or (ndim is None and len(cell) == 2) else 3
+        columns, at, numbers = {}, 0, []
+        for name in names:
             known = _XYZ_NAMES.get(name.lower(), name)
-            if kind.upper() in "RI" or known == "type":  # strings and flags are no numbers
-                columns[known] = (at, at + int(width))
-            at += int(width)
-    except ValueError:
-        raise FrameError(
-            f"{where}: Properties is {':'.join(fields)!r}; expected name:kind:width, repeated."
-        ) from None
-    return columns
+            width = d if known in _VECTORS else 1
+            if known.rstrip("*") == "neighbors" and name == names[-1]:
+                self.rest = True
+                break
+            if known == "type" or not row or _are_numbers(row[at : at + width]):
+                columns[known] = (at, at + width)
+            numbers.append(known)
+            at += width
+        _once(numbers, self.where)
+        return columns, at
+
+    def _extended(self) -> tuple[dict[str, tuple[int, int]], int]:
+        fields = self.says.get("Properties", "species:S:1:pos:R:3").split(":")
+        columns, at, names = {}, 0, []
+        try:
+            for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
+                if not re.fullmatch(r"[1-9][0-9]{0,3}", width):
+                    raise ValueError
+                known = _XYZ_NAMES.get(name.lower(), name)
+                names.append(known)
+                if kind.upper() in "RI" or known == "type":  # strings and flags are no numbers
+                    columns[known] = (at, at + int(width))
+                at += int(width)
+        except ValueError:
+            raise FrameError(
+                f"{self.where}: Properties is {':'.join(fields)[:200]!r}; expected "
+                "name:kind:width, repeated."
+            ) from None
+        _once(names, self.where)
+        return columns, at
+
+    def numbers(self, key: str, *, most: int = 1000) -> np.ndarray | None:
+        """The numbers that a key holds, separated by commas or blanks."""
+        value = self.get(key)
+        if value is None:
+            return None
+        words = np.array(re.split(r"[,\s]+", value.strip().strip("[]"))[: most + 1])
+        return _numbers(words, key, self.where)
+
+    def time(self) -> dict[str, np.ndarray]:
+        """Log entries of the time, and of its unit where it has one."""
+        value = self.get("time")
+        if value is None:
+            return {}
+        found = re.fullmatch(r"\s*([-+.\deE]+)\s*([^\d\s].*)?", value)
+        if not found:
+            raise FrameError(f"{self.where}: Time is {value[:40]!r}; expected a number.")
+        log = {"time": _numbers(np.array([found[1]]), "Time", self.where)}
+        if found[2]:
+            log["time_unit"] = np.frombuffer(found[2].strip().encode(), np.uint8)
+        return log
+
+    def step(self) -> int:
+        value = self.get("timestep", "timeStepIndex", "step")
+        return 0 if value is None else _step(value, self.where)
+
+    def periodic(self) -> list[bool] | None:
+        """Along which vectors the file says that the box is periodic; None if it says nothing."""
+        value = self.get("pbc")
+        if value is None:
+            return None
+        words = re.split(r"[,\s]+", value.strip().strip("[]()").strip().lower())
+        flags = [_FLAGS.get(word.strip("'\"")) for word in words]
+        flags = flags * 3 if len(flags) == 1 else flags
+        if None in flags or len(flags) not in (2, 3):
+            raise FrameError(f"{self.where}: pbc is {value[:40]!r}; expected three of T and F.")
+        return flags
+
+    def n_types(self) -> int:
+        value = self.get("numTypes") if self.dialect == "rumd" else None
+        if value is None:
+            return 0
+        if not re.fullmatch(r"[0-9]{1,4}", value) or not 0 < int(value) <= 1000:
+            raise FrameError(f"{self.where}: numTypes={value[:40]}; expected a number to 1000.")
+        return int(value)
 
 
 def _xyz_frame(
-    comment: dict[str, str],
+    header: _Header,
     columns: dict[str, tuple[int, int]],
     table: np.ndarray,
     box: float | np.ndarray | None,
-    where: str,
 ) -> dict:
-    rumd = "columns" in comment
-    values = {
-        name: _numbers(table[:, a:b], name, where)
-        for name, (a, b) in columns.items()
-        if name != "type"
-    }
-    values = {k: v[:, 0] if v.shape[1] == 1 else v for k, v in values.items()}
+    where = header.where
+
+    def parse(rows: np.ndarray) -> dict[str, np.ndarray]:
+        held = {n: _numbers(rows[:, a:b], n, where) for n, (a, b) in columns.items() if n != "type"}
+        return {k: v[:, 0] if v.shape[1] == 1 else v for k, v in held.items()}
+
+    values, ids = parse(table), None
+    if "id" in values:
+        if np.ndim(values["id"]) != 1:
+            raise FrameError(f"{where}: id has several columns; expected one.")
+        table, ids = _sorted_by_id(table, values["id"], where)
+        values = parse(table)
     image = None
-    if rumd:
-        if {"x", "y", "z"} <= set(values):
-            values["position"] = np.column_stack([values.pop(a) for a in "xyz"])
-        if {"imx", "imy", "imz"} <= set(values):
-            image = np.column_stack([values.pop(f"im{a}") for a in "xyz"]).astype(int)
-    if (
-        "position" not in values
-        or np.shape(values["position"])[1:] != (3,)
-        or "type" not in columns
-    ):
-        raise FrameError(f"{where} has columns {', '.join(columns)}; expected a type and x, y, z.")
+    flat = "z" not in values and {"x", "y"} <= set(values)
+    if {"x", "y"} <= set(values) and "position" not in values:
+        zero = np.zeros(len(table))
+        values["position"] = np.column_stack([values.pop("x"), values.pop("y"),
+                                              values.pop("z", zero)])  # fmt: skip
+    if {"imx", "imy"} <= set(values) and ("imz" in values or flat):
+        zero = np.zeros(len(table))
+        image = np.column_stack([values.pop(f"im{a}", zero) for a in "xyz"])
+    unfolded = "unfolded" in values
+    if unfolded:
+        values["position"], image = values.pop("unfolded"), None
+    shape = np.shape(values.get("position"))
+    if shape[1:] not in ((3,), (2,)) or "type" not in columns:
+        raise FrameError(
+            f"{where} has columns {', '.join(columns)[:200]}; expected a type and x, y, z."
+        )
+    if shape[1:] == (2,):
+        flat = True
+    for name in ("velocity", "force"):
+        if name in values and np.shape(values[name])[1:] not in ((3,), (2,)):
+            raise FrameError(
+                f"{where}: {name} has {np.shape(values[name])[1:]} columns; expected 3."
+            )
+    vectors = {k: frames._padded(v) for k, v in values.items() if k in _VECTORS}
+    values |= vectors
     position = values.pop("position")
-    cell, centre = _xyz_cell(comment, box, where)
+    cell, centre = _xyz_cell(header, box, flat)
+    sizes = _sizes(values, where)
     log = _columns_log(values)
-    for key in ("Time", "time"):
-        if key in comment:
-            log["time"] = _numbers(np.array([comment[key]]), key, where)
-    step = next((comment[c] for c in ("Timestep", "timeStepIndex", "step") if c in comment), "0")
     return {
-        "position": position, "image": image, "log": log, "cell": cell, "centre": centre,
-        "type": table[:, columns["type"][0]], "step": int(step) if step.isdecimal() else 0,
-        "n_types": int(comment.get("numTypes", 0)) if rumd else 0,
+        "position": position, "image": image, "log": log | header.time(), "cell": cell,
+        "centre": centre, "type": table[:, columns["type"][0]], "step": header.step(),
+        "n_types": header.n_types(), "ids": ids, "flat": flat, "unfolded": unfolded,
+        "periodic": header.periodic(), "sizes": sizes,
+        "masses": None if header.dialect == "extended" else header.numbers("mass"),
     }  # fmt: skip
 
 
 def _xyz_cell(
-    comment: dict[str, str], box: float | np.ndarray | None, where: str
+    header: _Header, box: float | np.ndarray | None, flat: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3, 3) matrix of box vectors in columns, and the centre of the box (3,)."""
-    held = next((c for c in ("Lattice", "boxLengths", "sim_box") if c in comment), None)
+    where = header.where
+    held = next(
+        (c for c in ("Lattice", "boxLengths", "sim_box", "cell") if header.get(c) is not None), None
+    )
     if held is not None and box is not None:
         raise FrameError(f"{where} holds its box ({held}); leave box= out.")
     if held is None:
@@ -447,23 +758,33 @@ def _xyz_cell(
         edges = np.append(edges, 0.0) if len(edges) == 2 else np.resize(edges, 3)
         cell = np.diag(edges)
         return cell, cell.sum(axis=1) / 2
-    words = re.split(r"[,\s]+", comment[held].strip())
+    value = header.get(held)
     if held == "sim_box":
-        if words[0] != "RectangularSimulationBox":
-            raise FrameError(f"{where} has sim_box {words[0]}; expected RectangularSimulationBox.")
-        words = words[1:]
-    numbers = _numbers(np.array(words), held, where)
-    if len(numbers) != (9 if held == "Lattice" else 3):
+        kind, _, value = value.partition(",")
+        if kind != "RectangularSimulationBox":
+            raise FrameError(f"{where} has sim_box {kind[:40]}; expected RectangularSimulationBox.")
+    words = np.array(re.split(r"[,\s]+", value.strip())[:10])
+    numbers = _numbers(words, held, where)
+    if held == "Lattice":
+        expected = (9,)
+    else:
+        expected = (1, 2, 3) if held == "cell" else (3,)
+    if len(numbers) not in expected:
         raise FrameError(f"{where}: {held} has {len(numbers)} numbers; expected 9 (3 for RUMD).")
     if held != "Lattice":
-        return np.diag(numbers), np.zeros(3)
+        if len(numbers) == 1:
+            numbers = np.resize(numbers, 3)
+        return np.diag(np.append(numbers, 1.0)[:3] if len(numbers) == 2 else numbers), np.zeros(3)
     cell = numbers.reshape(3, 3).T
     if np.any(np.abs(np.tril(cell, -1)) > 1e-9 * np.abs(cell).max()):
         raise FrameError(
-            f"{where}: Lattice is {comment[held]!r}; expected the first vector along x and the "
+            f"{where}: Lattice is {value[:200]!r}; expected the first vector along x and the "
             "second in the xy plane. Rotate the frame."
         )
-    origin = _numbers(np.array(comment.get("Origin", "0 0 0").split()), "Origin", where)
+    origin = header.numbers("Origin")
+    origin = np.zeros(3) if origin is None else origin
+    if origin.shape != (3,):
+        raise FrameError(f"{where}: Origin has {len(origin)} numbers; expected 3.")
     return cell, origin + cell.sum(axis=1) / 2
 
 
@@ -793,7 +1114,7 @@ def _npz(path: Path, needed: Sequence[str], more: Sequence[str] = ()) -> dict[st
             data = {k: file[f"{k}.npy"] for k in wanted}  # k alone could be another member
             _size(data, {})
     except Exception as error:  # damaged archives raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise FrameError(
             f"{path} is not a readable .npz file of arrays ({reason}); it is damaged, cut short or "
             "of another format."
@@ -901,7 +1222,7 @@ def _unpickled(path: Path) -> object:
         _size(data, {})
         return data
     except Exception as error:  # damaged pickles raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise FrameError(
             f"{path} is refused: {reason}. Expected a pickle of numpy arrays of numbers in plain "
             "containers; it is damaged, cut short or unsafe."
@@ -955,7 +1276,8 @@ def spheres(path: Path, *, skip_confined: bool = False) -> list[Frame]:
             f"{path.name}[{k}]", x - edges / 2, edges, np.searchsorted(letters, labels),
             types=types, dimensions=d,
         )  # fmt: skip
-        frame.particles.diameter = (2 * radius).astype(np.float32)
+        with np.errstate(over="ignore"):  # check refuses what becomes infinite
+            frame.particles.diameter = (2 * radius).astype(np.float32)
         frame.configuration.step = k
         out.append(frame)
     return out
@@ -986,7 +1308,7 @@ def _hard_frame(path: Path, rows: list[tuple[int, list[str]]], at: int, d: int) 
     where, box = rows[at + 1]
     body = rows[at + 2 : at + 2 + n]
     width = len(body[0][1])
-    if d == 3 and width < 5 or d == 2 and width not in (4, 5):
+    if width not in ((5,) if d == 3 else (4, 5)):
         raise wrong(*body[0], "a letter, x, y, z and a radius" if d == 3 else "a letter, x, y, r")
     for number, row in body:
         if len(row) != width or not row[0].isalpha() or len(row[0]) != 1:
@@ -994,13 +1316,13 @@ def _hard_frame(path: Path, rows: list[tuple[int, list[str]]], at: int, d: int) 
     if box[0] == "ball":
         return at + 2 + n, (None, where)
     try:
-        edges = np.array(box[:d], dtype=float)
+        edges = np.array([_number(word) for word in box[:d]])
     except ValueError:
         edges = np.array([])
     if edges.shape != (d,) or not np.all(np.isfinite(edges)) or np.any(edges <= 0):
         raise wrong(where, box, f"{d} positive box edges")
     try:
-        values = np.array([row[1:] for _, row in body], dtype=float)
+        values = np.array([[_number(v) for v in row[1:]] for _, row in body])
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     except ValueError:
         values, bad = None, [i for i, (_, row) in enumerate(body) if not _are_numbers(row[1:])]
@@ -1014,7 +1336,7 @@ def _hard_frame(path: Path, rows: list[tuple[int, list[str]]], at: int, d: int) 
 
 def _are_numbers(words: list[str]) -> bool:
     try:
-        return bool(np.all(np.isfinite(np.array(words, dtype=float))))
+        return bool(np.all(np.isfinite([_number(word) for word in words])))
     except ValueError:
         return False
 
@@ -1022,11 +1344,31 @@ def _are_numbers(words: list[str]) -> bool:
 # ------------------------------------------------------------------------------------- internals
 
 
+#: a gzip file that unpacks to more than this many times its size, and more than LEAST bytes, is
+#: refused: text of numbers shrinks four times, made-up files a thousand times
+GROWTH = 40
+LEAST = 4 << 20
+
+
 def _text(path: Path) -> str:
-    """The text of a file, unpacked where its name ends in .gz."""
+    """The text of a file, unpacked where it is packed by gzip."""
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix.lower() == ".gz" else data).decode()
+        with path.open("rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b" or path.suffix.lower() == ".gz"
+            stream.seek(0)
+            if packed:
+                most = max(LEAST, GROWTH * path.stat().st_size)
+                with gzip.GzipFile(fileobj=stream) as unpacked:
+                    data = unpacked.read(most + 1)
+                if len(data) > most:
+                    raise FrameError(
+                        f"{path} unpacks to more than {most} bytes, {GROWTH} times its size; "
+                        "expected text of numbers. For a file that you trust set "
+                        "glasslib.readers.GROWTH higher, or unpack it."
+                    )
+            else:
+                data = stream.read()
+        return data.decode("utf-8-sig")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FrameError(
             f"{path} does not unpack ({error}); it is damaged or cut short."
@@ -1044,11 +1386,13 @@ def _lines(path: Path) -> list[str]:
             f"{path} does not end with a line break: its last number may be cut short. If the file "
             "is whole, add one."
         )
-    return text.splitlines()
+    if "\0" in text:
+        raise FrameError(f"{path} holds bytes of value 0; expected text. It is damaged.")
+    return text.replace("\r\n", "\n").split("\n")[:-1]  # splitlines breaks at other signs too
 
 
 def _table(lines: list[str], n: int, width: int, where: str) -> np.ndarray:
-    """(n, width) array of words, or an error that says which line is short."""
+    """(n, width) array of words, or an error that says which line is short or long."""
     rows = [line.split() for line in lines]
     if len(rows) < n:
         raise FrameError(
@@ -1061,14 +1405,145 @@ def _table(lines: list[str], n: int, width: int, where: str) -> np.ndarray:
                 f"{where}: particle {i} has {len(row)} columns; expected {width}. The file is "
                 "damaged or cut short."
             )
-    return np.array([row[:width] for row in rows])
+        if len(row) > width:
+            raise FrameError(
+                f"{where}: particle {i} has {len(row)} columns, but the header names {width}: "
+                "which is which is not known. Name all columns in the header, or leave some out."
+            )
+    longest = max(map(len, {word for row in rows for word in row}))
+    if longest > _LONGEST:  # numpy gives every word the width of the longest
+        raise FrameError(f"{where}: a word has {longest} letters; expected at most {_LONGEST}.")
+    return np.array(rows)
+
+
+_LONGEST = 256
+
+
+def _number(word: object) -> float:
+    """A number; ValueError for what only Python takes for one, as 1_000."""
+    if isinstance(word, str) and ("_" in word or not word.isascii()):
+        raise ValueError(f"could not convert string to float: {word[:40]!r}")
+    return float(word)
 
 
 def _numbers(words: np.ndarray, name: str, where: str) -> np.ndarray:
     try:
+        if any("_" in word or not word.isascii() for word in np.ravel(words)):
+            raise ValueError("a word with signs that are no digits")
         return words.astype(np.float64)
     except ValueError as error:
         raise FrameError(f"{where}: {name} is not a number ({error}).") from None
+
+
+def _whole(numbers: np.ndarray, name: str, where: str) -> np.ndarray:
+    """Numbers as int64; FrameError where one is not whole, or so large that digits are lost."""
+    bad = np.flatnonzero(~((np.abs(numbers) < 2**53) & (numbers == np.rint(numbers))))
+    if len(bad):
+        raise FrameError(
+            f"{where}: {name} of particle {bad[0]} is {numbers[bad[0]]:g}; expected a whole number "
+            "below 9e15."
+        )
+    return numbers.astype(np.int64)
+
+
+def _count(word: str, what: str, where: str) -> int:
+    """The number of particles that a header gives: at least 1."""
+    word = word.strip()
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", word):
+        raise ValueError
+    if int(word) < 1:
+        raise FrameError(
+            f"{where} holds no particles: {what} is {word[:40]!r}; expected the number of "
+            "particles, at least 1. Leave empty snapshots out."
+        )
+    return int(word)
+
+
+def _step(word: str, where: str) -> int:
+    """A time step as GSD has it, from 0 to 2⁶⁴."""
+    try:
+        value = int(word) if re.fullmatch(r"[+-]?[0-9]{1,20}", word) else _number(word)
+        if not (value == int(value) and 0 <= value < 2**64):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise FrameError(
+            f"{where}: the time step is {word[:40]!r}; expected a whole number from 0."
+        ) from None
+    return int(value)
+
+
+def _sorted_by_id(table: np.ndarray, ids: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in ascending order of their ids, and the ids."""
+    whole = _whole(ids, "id", where)
+    order = np.argsort(whole, kind="stable")
+    if np.any(np.diff(whole[order]) == 0):
+        raise FrameError(f"{where} holds an atom id twice; ids must differ.")
+    return table[order], whole[order]
+
+
+def _marked(
+    made: list[Frame],
+    ids: Sequence[np.ndarray | None],
+    kinds: Sequence[np.ndarray],
+    *,
+    known: bool,
+    crossed: bool,
+) -> list[Frame]:
+    """The frames of a file, which know why their positions do not join where they do not.
+
+    Parameters
+    ----------
+    ids : per snapshot, ids of the rows, or None where there are none
+    kinds : per snapshot, what tells species apart
+    known, crossed : bool
+        Whether positions are continuous or come with images, and whether those say that anyone
+        crossed.
+    """
+    several, why = len(ids) > 1, 0
+    boxes = np.stack([f.configuration.box for f in made])
+    if several and all(i is not None for i in ids):
+        if any(not np.array_equal(i, ids[0]) for i in ids):
+            why = frames.OTHER_ROWS
+    elif several and (
+        any(i is not None for i in ids) or any(not np.array_equal(k, kinds[0]) for k in kinds)
+    ):
+        why = frames.OTHER_ROWS
+    if not why and not known and not (several and frames._joined(made)):
+        why = frames.WRAPPED
+    if not why and crossed and np.ptp(boxes, axis=0).max() > 1e-6 * np.abs(boxes).max():
+        why = frames.OTHER_BOX
+    for frame in made if why else ():
+        frame.log[frames.IMAGES_UNKNOWN] = np.array([why], np.uint8)
+    return made
+
+
+def _species(
+    labels: Sequence[np.ndarray], path: Path, *, counted: int = 0
+) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Labels of all snapshots -> type indices of each, and names.
+
+    Names are kept, in the order of the alphabet; numbers become A, B, … in ascending order, with
+    ``counted`` types from 0 where the file gives their number.
+    """
+    together = np.concatenate(labels)
+    if all(re.fullmatch(r"[0-9]{1,15}", t) for t in set(together)):
+        numbers = together.astype(np.int64)
+        levels = np.arange(counted) if counted else np.unique(numbers)
+        if not np.isin(numbers, levels).all():
+            raise FrameError(f"{path}: a type is not below numTypes={counted}; types count from 0.")
+        typeids, types = _numbered(np.searchsorted(levels, numbers), path, first=0)
+        types = _letters(max(len(levels), len(types)))
+    else:
+        if all(re.fullmatch(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", t) for t in set(together)):
+            raise FrameError(
+                f"{path} has particle types as {str(together[0])[:40]!r}; expected names, or whole "
+                "numbers from 0 to 1000."
+            )
+        names, typeids = np.unique(together, return_inverse=True)
+        if len(names) > 1000:
+            raise FrameError(f"{path} has {len(names)} species; expected at most 1000.")
+        types = tuple(map(str, names))
+    return np.split(typeids, np.cumsum([len(t) for t in labels])[:-1]), types
 
 
 def _letters(n: int) -> tuple[str, ...]:
@@ -1087,8 +1562,14 @@ def _numbered(numbers: np.ndarray, path: Path, *, first: int) -> tuple[np.ndarra
     return numbers - first, _letters(int(numbers.max()) - first + 1)
 
 
-def _flat(position: np.ndarray, where: str) -> np.ndarray:
-    if np.ptp(position[:, 2]) > 0:
+def _is_flat(position: np.ndarray, size: float) -> bool:
+    """Whether all z are the same up to rounding: dust, beside a box of this ``size``."""
+    z = position[:, 2]
+    return bool(np.all(np.isfinite(z)) and np.ptp(z) <= frames.DUST * size)
+
+
+def _flat(position: np.ndarray, size: float, where: str) -> np.ndarray:
+    if not _is_flat(position, size):
         raise FrameError(
             f"{where}: dimensions=2 was asked, but z runs from {position[:, 2].min():.4g} to "
             f"{position[:, 2].max():.4g}; read it as 3D."
@@ -1102,6 +1583,32 @@ def _gsd_box(cell: np.ndarray, dimensions: int) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         tilts = [cell[0, 1] / ly, cell[0, 2] / lz, cell[1, 2] / lz]
     return np.array([lx, ly, 0.0, tilts[0], 0.0, 0.0] if dimensions == 2 else [lx, ly, lz, *tilts])
+
+
+#: what writers call masses and sizes
+_MASSES = ("mass", "masses")
+_RADII = ("radius", "radii")
+_DIAMETERS = ("diameter", "diameters")
+
+
+def _sizes(columns: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
+    """Take masses and sizes out of ``columns``; fields of ``particles`` for :func:`_build`."""
+    out = {}
+    for field, names, factor in (
+        ("mass", _MASSES, 1), ("diameter", _DIAMETERS, 1), ("diameter", _RADII, 2)
+    ):  # fmt: skip
+        for name in [c for c in columns if c.lower() in names and np.ndim(columns[c]) == 1]:
+            with np.errstate(over="ignore"):  # check refuses what becomes infinite
+                value = factor * columns.pop(name)
+            if np.any(~(value >= 0)) or (field == "mass" and np.any(value == 0)):
+                raise FrameError(
+                    f"{where}: {name} runs from {value.min():g} to {value.max():g}; expected "
+                    "positive numbers."
+                )
+            if field in out and not np.allclose(out[field], value, rtol=1e-5):
+                raise FrameError(f"{where} gives {field} twice, and otherwise; leave one out.")
+            out[field] = value
+    return out
 
 
 def _columns_log(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -1121,9 +1628,18 @@ def _columns_log(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return log
 
 
-def _build(where: str, *args: object, **kwargs: object) -> Frame:
-    """:func:`glasslib.frames.build` with the place in the file before its message."""
+def _build(
+    where: str, *args: object, sizes: dict[str, np.ndarray] | None = None, **kwargs: object
+) -> Frame:
+    """:func:`glasslib.frames.build` with the place in the file before its message.
+
+    ``sizes`` are further fields of ``particles``: mass, diameter.
+    """
     try:
-        return frames.build(*args, **kwargs)
+        frame = frames.build(*args, **kwargs)
     except FrameError as error:
         raise FrameError(f"{where}: {str(error).removeprefix('frame: ')}") from None
+    for name, value in (sizes or {}).items():
+        with np.errstate(over="ignore"):  # check refuses what becomes infinite
+            setattr(frame.particles, name, value.astype(np.float32))
+    return frame

@@ -38,8 +38,8 @@ The box must be wider than five bonds, or a chain that closes through its bounda
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from glasslib.compiling import njit
 from glasslib.neighbors import Neighbors, mutual
 
 #: the nine clusters, in the order of the columns of :func:`membership`
@@ -115,7 +115,7 @@ def _of_kind(members: np.ndarray, kind: np.ndarray, k: int) -> np.ndarray:
     return rows[np.lexsort(rows.T[::-1])]
 
 
-@njit(cache=True)
+@njit
 def _bonded(offsets, index, i, j):
     """Is j in the ascending row of i?"""
     low, high = offsets[i], offsets[i + 1]
@@ -128,7 +128,7 @@ def _bonded(offsets, index, i, j):
     return low < offsets[i + 1] and index[low] == j
 
 
-@njit(cache=True)
+@njit
 def _rings(offsets, index):
     """(n, 7) ring particles and spindles, −1 where there is none, and the (n,) column of each.
 
@@ -180,7 +180,7 @@ def _rings(offsets, index):
     return members[:found], kind[:found]
 
 
-@njit(cache=True)
+@njit
 def _put(offsets, index, ring, size, row):
     """Write a ring and its spindles into ``row``; return the kind, 3 (size − 3) + spindles."""
     row[:] = -1
@@ -200,7 +200,7 @@ def _put(offsets, index, ring, size, row):
     return 3 * (size - 3) + (spindles if spindles < 3 else 0)
 
 
-@njit(cache=True)
+@njit
 def _room(members, kind, found):
     """The arrays, twice as long when they are full."""
     if found < len(kind):

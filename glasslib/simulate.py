@@ -433,7 +433,7 @@ def cage_positions(
     if system.dt:
         times = np.unique(np.maximum(np.rint(times / system.dt), 1)) * system.dt
     begin = frames.copy(frame, log={})
-    origin = frames.unwrapped(frame)
+    origin = frames.unwrapped(begin)
     total, squares = np.zeros_like(origin), np.zeros(len(origin))
     for run in range(n_runs):
         begin.particles.velocity = base.thermal_velocities(

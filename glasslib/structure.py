@@ -38,7 +38,8 @@ def radial_distribution(
     pair : (str, str), optional
         Species, e.g. ``("A", "B")``; all particles alike by default (total g(r)).
     r_max : float
-        Largest distance, σ_AA; at most half the shortest box edge.
+        Largest distance, σ_AA; at most half the least distance between opposite faces of the box,
+        which is its shortest edge where it is not tilted.
     bins : int
 
     Returns
@@ -61,12 +62,13 @@ def radial_distribution(
     rdf = freud.density.RDF(bins=bins, r_max=r_max, normalization_mode=mode)
     total = np.zeros(bins)
     for frame in frames:
-        edge = float(np.min(frame.configuration.box[: _frames.dimensions(frame)]))
-        if r_max > edge / 2:
+        half = float(_frames.heights(frame.configuration.box).min()) / 2
+        if r_max > half * (1 + 1e-9):
             raise ValueError(
-                f"r_max is {r_max}; expected at most half the shortest box edge, {edge / 2:.4g}."
+                f"r_max is {r_max}; expected at most half the shortest box edge (of a tilted box "
+                f"half its least height), {half:.4g}."
             )
-        x = frame.particles.position
+        x = np.asarray(frame.particles.position, dtype=np.float32)
         a, b = (x, x) if pair is None else (x[_select(frame, t)] for t in pair)
         least = 1 if mode == "exact" else 2
         if min(len(a), len(b)) < least:
@@ -82,7 +84,7 @@ def radial_distribution(
 
 def _select(frame: Frame, species: str) -> np.ndarray:
     """Boolean mask of the particles of one species."""
-    types = list(frame.particles.types)
+    types = list(frame.particles.types or ["A"])
     if species not in types:
         raise ValueError(f"no species {species!r}; the frame has {', '.join(types)}.")
     return np.asarray(frame.particles.typeid) == types.index(species)

@@ -220,6 +220,20 @@ def test_a_local_copy_is_checked(botan, server, capsys, tmp_path):
     assert server.asked == []
 
 
+def test_a_local_copy_that_is_too_large_is_not_read(botan, tmp_path, capsys, monkeypatch):
+    """A terabyte without a byte in it: only its size may be looked at."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name, body in CONTENT.items():
+        (copy / name).write_bytes(body)
+    with (copy / "one.npz").open("wb") as stream:
+        stream.truncate(10**12)
+    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail(f"{self} was read whole"))
+    told = refused(capsys, "--from", str(copy))
+    assert f"one.npz is not the published file: it has {10**12} bytes; expected 3000" in told
+    assert names(botan) == ["LICENSE"]
+
+
 def test_unknown_set_lists_what_there_is(clone, capsys):
     assert cli.main(["fetch", "botanic"]) == 2
     told = capsys.readouterr().err.strip()

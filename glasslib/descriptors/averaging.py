@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
 from glasslib import frames as _frames
+from glasslib.compiling import njit
 from glasslib.frames import Frame
 from glasslib.neighbors import _Cells, _search, cutoff_matrix, within
 
@@ -302,7 +302,7 @@ def average_in_place(table: np.ndarray, frame: Frame, r_c: float, *, n_max: int)
             _weighted_mean(chunk, near.offsets, near.index, weight, table, generation * k, k)
 
 
-@njit(cache=True)
+@njit
 def _weighted_mean(who, offsets, index, weight, table, begin, k):
     """Average ``k`` columns from ``begin`` into the next ``k``; a particle's own weight is 1."""
     for row in range(len(who)):

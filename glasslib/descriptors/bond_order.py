@@ -23,8 +23,8 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
-from numba import njit
 
+from glasslib.compiling import njit
 from glasslib.frames import Frame
 from glasslib.neighbors import Neighbors, neighbor_list
 
@@ -254,7 +254,7 @@ def _coefficients(l_max: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return diagonal, a, b
 
 
-@njit(cache=True)
+@njit
 def _components(offsets, vector, distance, l_max, diagonal, a, b):
     """(N, (l_max + 1)(l_max + 2)/2) q_lm at column l(l + 1)/2 + m, m ≥ 0; NaN without bonds."""
     n = len(offsets) - 1
@@ -279,7 +279,7 @@ def _components(offsets, vector, distance, l_max, diagonal, a, b):
     return out
 
 
-@njit(cache=True)
+@njit
 def _mean_with_neighbors(values, offsets, index):
     """(N, k) mean of the rows of each particle and its neighbours."""
     out = values.copy()
@@ -290,7 +290,7 @@ def _mean_with_neighbors(values, offsets, index):
     return out
 
 
-@njit(cache=True)
+@njit
 def _alignment(q_lm, offsets, index):
     """(n,) normalised real product of the q_lm (m ≥ 0, one l) of both ends of each bond."""
     norm = np.empty(len(q_lm))
@@ -305,7 +305,7 @@ def _alignment(q_lm, offsets, index):
     return out
 
 
-@njit(cache=True)
+@njit
 def _product(p, q):
     total = p[0].real * q[0].real + p[0].imag * q[0].imag
     for m in range(1, len(p)):

@@ -29,9 +29,9 @@ from typing import Literal, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit
 
 from glasslib import frames as _frames
+from glasslib.compiling import njit
 from glasslib.descriptors.averaging import average_in_place
 from glasslib.descriptors.bond_order import _coefficients
 from glasslib.frames import Frame
@@ -501,7 +501,7 @@ CHUNK = 2048  # particles described before their rows are written to the result
 BATCH = 48  # directions whose harmonics are made at once: fast, and a cache holds them
 TOGETHER = 4  # of which so many are added at once; divides BATCH
 
-_options = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
+_options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
 
 @njit(**_options)

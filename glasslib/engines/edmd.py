@@ -23,12 +23,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 import glasslib
 from glasslib import frames
+from glasslib.compiling import njit
 from glasslib.engines import base
 from glasslib.engines.base import EngineError
 from glasslib.frames import Frame, FrameError
@@ -61,7 +62,7 @@ _NEAR, _MIDDLE, _FAR = 4, 8, 12  # bins ahead of the present one that are looked
 _LARGE = 8000  # particles from which on that pays
 _PAD = 1.0 + 1e-9  # so that rounding never keeps a pair out of a list
 
-_options = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
+_options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 _compiled = njit(**_options)
 _inlined = njit(inline="always", **_options)  # a tenth faster than leaving it to the compiler
 
@@ -1292,7 +1293,7 @@ def _simulation(frame: Frame, system: System, *, kT: float, seed: int) -> Simula
     if v is None or not np.any(v):
         v = _thermal_velocities(mass, kT, np.random.default_rng(seed), d)
     v = np.asarray(v, dtype=np.float64)[:, :d]
-    x = frames.unwrapped(frame)[:, :d]
+    x = frames.unwrapped(frames.copy(frame, log={}))[:, :d]  # crossings count from here
     ratio, _, i, j = closest(x, sigma, box)
     if ratio < 1 - OVERLAP_FRAME:
         raise EngineError(

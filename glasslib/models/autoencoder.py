@@ -331,11 +331,30 @@ class Autoencoder(BaseEstimator):
         ValueError
             If the file is missing, damaged, or holds something else.
         """
-        return cls._from_state(*files.read(path, FORMAT))
+        header, arrays = files.read(path, FORMAT)
+        header.pop("format")
+        return cls._from_state(path, header, arrays)
 
     @classmethod
-    def _from_state(cls, header: dict, arrays: dict[str, np.ndarray]) -> Autoencoder:
-        model = cls(**header["parameters"])
+    def _from_state(
+        cls, path: str | os.PathLike, header: dict, arrays: dict[str, np.ndarray]
+    ) -> Autoencoder:
+        expected = {
+            "parameters": files.is_object, "best_epoch": files.is_integer,
+            "history": files.is_rows,
+        }  # fmt: skip
+        files.check_names(path, "header", header, expected)
+        model = cls(**files.check_parameters(path, header["parameters"], cls()))
+        d, h, c = files.rows_of(path, arrays, "mean"), model.hidden, model.bottleneck
+        h = 10 * d if h is None else h
+        if not files.is_integer(h, 1) or c < 1:
+            raise ValueError(
+                f"{path}: hidden is {str(h)[:40]!r} and bottleneck {c}; expected at least 1."
+            )
+        shapes: dict[str, tuple[int, ...]] = {"mean": (d,), "scale": (d,)}
+        for k, shape in enumerate([(d, h), (h, c), (c, h), (h, d)]):
+            shapes |= {f"weight.{k}": shape, f"bias.{k}": shape[1:]}
+        files.check_arrays(path, arrays, shapes)
         model.best_epoch_, model.history_ = header["best_epoch"], header["history"]
         model.mean_, model.scale_ = arrays["mean"], arrays["scale"]
         model.n_features_in_ = len(model.mean_)
@@ -662,7 +681,28 @@ class OrderParameter(BaseEstimator):
             If the file is missing, damaged, or holds something else.
         """
         header, arrays = files.read(path, ORDER_FORMAT)
-        model = cls(**header["parameters"])
+        expected = {
+            "format": files.is_text, "parameters": files.is_object,
+            "red": lambda value: files.is_integer(value) and value < 2,
+            "orientation_gap": files.is_number,
+            "autoencoder": lambda value: value is None or files.is_object(value),
+        }  # fmt: skip
+        files.check_names(path, "header", header, expected)
+        given = files.check_parameters(path, header["parameters"], cls(), optional=("order",))
+        model = cls(**given)
+        part = "autoencoder."
+        d, c = files.rows_of(path, arrays, "mean"), model.bottleneck
+        shapes = {
+            "mean": (d,), "scale": (d,), "center": (c,), "map": (c, c), "mixture.weights": (2,),
+            "mixture.means": (2, c), "mixture.covariances": (2, c, c),
+            "mixture.precisions_cholesky": (2, c, c),
+        }  # fmt: skip
+        if header["autoencoder"] is None:
+            shapes["projection"] = (d, c)
+        own = {k: v for k, v in arrays.items() if not k.startswith(part)}
+        if header["autoencoder"] is None and len(own) < len(arrays):
+            raise ValueError(f"{path} has weights of an autoencoder, but its header knows none.")
+        files.check_arrays(path, own, shapes, optional={"bic": None})
         model.red_, model.orientation_gap_ = header["red"], header["orientation_gap"]
         for name in ("mean", "scale", "center", "map"):
             setattr(model, f"{name}_", arrays[name])
@@ -670,9 +710,14 @@ class OrderParameter(BaseEstimator):
         model.projection_ = arrays.get("projection")
         model.autoencoder_ = None
         if header["autoencoder"] is not None:
-            part = "autoencoder."
             weights = {k.removeprefix(part): v for k, v in arrays.items() if k.startswith(part)}
-            model.autoencoder_ = Autoencoder._from_state(header["autoencoder"], weights)
+            inner = Autoencoder._from_state(path, header["autoencoder"], weights)
+            if (inner.n_features_in_, inner.bottleneck) != (d, c):
+                raise ValueError(
+                    f"{path}: its autoencoder is of {inner.n_features_in_} descriptors and "
+                    f"{inner.bottleneck} numbers; expected {d} and {c}."
+                )
+            model.autoencoder_ = inner
         model.mixture_ = model._mixture(2)
         for name in ("weights", "means", "covariances", "precisions_cholesky"):
             setattr(model.mixture_, f"{name}_", arrays[f"mixture.{name}"])

@@ -567,10 +567,30 @@ class GraphSAGE(BaseEstimator):
             If the file is missing, damaged, or holds something else.
         """
         header, weights = files.read(path, FORMAT)
-        model = cls(**header["parameters"])
+        expected = {
+            "format": files.is_text, "parameters": files.is_object, "n_graphs": files.is_integer,
+            "in_channels": lambda value: files.is_integer(value, 1), "history": files.is_rows,
+        }  # fmt: skip
+        files.check_names(path, "header", header, expected)
+        model = cls(**files.check_parameters(path, header["parameters"], cls()))
+        try:
+            model._check_parameters()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        # before a network of whatever size the header claims is made
+        wide = model.hidden if model.layers > 1 or model.features == "type" else 1
+        held = sum(w.size for w in weights.values())
+        if model.layers > len(weights) or model.hidden * max(header["in_channels"], wide) > held:
+            raise ValueError(
+                f"{path} holds {held} weights in {len(weights)} arrays, too few for {model.layers} "
+                f"layers of {model.hidden} of {header['in_channels']} channels. Train and save the "
+                "model anew."
+            )
         model.in_channels_ = header["in_channels"]
         model.n_graphs_ = header["n_graphs"]
         model.history_ = header["history"]
         model.network_ = Network(model.in_channels_, model.features, model.hidden, model.layers)
+        expected = {k: tuple(v.shape) for k, v in model.network_.state_dict().items()}
+        files.check_arrays(path, weights, expected)
         model.network_.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
         return model

@@ -176,25 +176,26 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
             If the file is missing, damaged, or holds something else.
         """
         header, arrays = files.read(path, FORMAT)
-        missing = sorted(set(_STORED) - {"cv_score"} - set(arrays))
-        if missing or set(header.get("parameters", {})) - set(cls().get_params()):
+        files.check_names(
+            path, "header", header, {"format": files.is_text, "parameters": files.is_object}
+        )  # fmt: skip
+        model = cls(**files.check_parameters(path, header["parameters"], cls()))
+        try:
+            penalties = model._penalties()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        k, n_times = (files.rows_of(path, arrays, name) for name in ("mean", "intercept"))
+        files.check_arrays(
+            path, arrays,
+            {"mean": (k,), "scale": (k,), "coef": (k, n_times), "intercept": (n_times,),
+             "alpha": (n_times,)},
+            optional={"cv_score": None},
+        )  # fmt: skip
+        if "cv_score" in arrays and arrays["cv_score"].shape != (len(penalties), n_times):
             raise ValueError(
-                f"{path} lacks {', '.join(missing) or 'no array'} and has the parameters "
-                f"{header.get('parameters')}; expected what PropensityRidge.save writes."
+                f"{path}: cv_score has shape {arrays['cv_score'].shape}; expected "
+                f"{(len(penalties), n_times)}. Train and save the model anew."
             )
-        model = cls(**header["parameters"])
-        model._penalties()
-        k, n_times = len(np.atleast_1d(arrays["mean"])), len(np.atleast_1d(arrays["intercept"]))
-        shapes = {
-            "mean": (k,), "scale": (k,), "coef": (k, n_times), "intercept": (n_times,),
-            "alpha": (n_times,),
-        }  # fmt: skip
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape or not np.all(np.isfinite(arrays[name])):
-                raise ValueError(
-                    f"{path}: {name} has shape {arrays[name].shape}, or numbers not finite; "
-                    f"expected {shape}. Train and save the model anew."
-                )
         for name in _STORED:
             if name in arrays:
                 setattr(model, f"{name}_", arrays[name])
