@@ -266,6 +266,28 @@ def test_bad_input_says_what_to_do(call, message):
         call()
 
 
+def test_mean_interval_is_scipys():
+    for n in (2, 3, 7):
+        runs = np.random.default_rng(n).normal(size=(n, 4))
+        mean, low, high = scores.mean_interval(runs, level=0.9)
+        expected = stats.t.interval(0.9, n - 1, runs.mean(axis=0), stats.sem(runs, axis=0))
+        np.testing.assert_allclose([low, high], expected)
+
+
+def test_jackknife_by_hand():
+    x, y, group = pooled_only(3, groups=4, per=6)
+    r = np.corrcoef(x, y)[0, 1]
+    z = np.arctanh(r)
+    without = [np.arctanh(np.corrcoef(x[group != g], y[group != g])[0, 1]) for g in range(4)]
+    spread = np.sqrt(3 / 4 * sum((w - z) ** 2 for w in without))
+    share = np.array([np.sqrt(np.var(x[group == g]) * np.var(y[group == g])) for g in range(4)])
+    freedom = share.sum() ** 2 / (share**2).sum() - 1
+    half = stats.t.ppf(0.975, freedom) * spread
+    found = scores.correlate(x, y, groups=group)
+    assert found.r == pytest.approx(r)
+    np.testing.assert_allclose([found.low, found.high], np.tanh([z - half, z + half]))
+
+
 def test_mean_interval_covers_the_truth_as_often_as_it_says():
     runs = np.random.default_rng(0).normal(3.0, 2.0, size=(5, 4000))
     mean, low, high = scores.mean_interval(runs)
