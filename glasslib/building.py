@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import metadata
 from pathlib import Path
 
-from . import book, reporting, running
+from . import book, reporting, running, writing
 
 
 class BuildError(Exception):
@@ -48,6 +48,15 @@ def build(*, workers: int = 2, timeout: float = 900, force: bool = False) -> Pat
     BuildError
         With page, cell and error if a page fails; with the warnings if typesetting fails.
     """
+    try:
+        return _build(workers=workers, timeout=timeout, force=force)
+    except OSError as error:
+        raise BuildError(
+            f"cannot write {error.filename or 'the book'}: {writing.explain(error)}"
+        ) from error
+
+
+def _build(*, workers: int, timeout: float, force: bool) -> Path:
     started = time.monotonic()
     root = book.root()
     try:
@@ -114,7 +123,11 @@ def run_pages(
         command = [sys.executable, "-m", "glasslib.cli", "run", name, "--preset", "book"]
         command += ["--timeout", str(timeout), "--threads", str(threads)]
         command += ["--force"] if force else []
-        done = subprocess.run(command, capture_output=True, text=True, cwd=book.root())
+        # a page ends with the build that wants it, even a killed one
+        environment = os.environ | {"GLASSLIB_PARENT": str(os.getpid())}
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=book.root(), env=environment
+        )
         return name, "" if done.returncode == 0 else (done.stderr.strip() or done.stdout.strip())
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,14 +120,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FileNotFoundError, ValueError, PermissionError) as error:
         print(f"glasslib {arguments.command}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        from .writing import explain
+
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"glasslib {arguments.command}: {where}{explain(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept", file=sys.stderr)
         return 130
 
 
 def _run(a: argparse.Namespace) -> int:
-    from . import running
+    from . import running, writing
 
+    if "GLASSLIB_PARENT" in os.environ:
+        writing.end_with(int(os.environ.pop("GLASSLIB_PARENT")))
     given: dict[str, str] = {}
     for name, value in a.parameter:
         if name in given:

@@ -24,6 +24,8 @@ from pathlib import Path
 import gsd.hoomd
 import numpy as np
 
+from glasslib import writing
+
 Frame = gsd.hoomd.Frame
 
 
@@ -658,32 +660,36 @@ def read_all(folder: str | os.PathLike, pattern: str) -> dict[str, Frame]:
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` and rename it there on success.
 
-    Nothing half-written is ever found under the final name, whatever kills the process.
+    Nothing half-written is ever found under the final name, whatever kills the process; what
+    processes killed before have left half-written is removed.
     """
     path = Path(path)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        writing.sweep(path)
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+            prefix=f".{path.name}.{writing.mark()}.", suffix=path.suffix, dir=path.parent
         )
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        with _writing(path, only=writing.FULL):
+            yield temporary
+        with _writing(path):
+            temporary.chmod(0o644)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path, only: set[int] | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FrameError(
-            f"cannot write {path}: {error.strerror or error}. Choose a folder you may write to."
-        ) from error
+        if only is not None and error.errno not in only:
+            raise
+        raise FrameError(f"cannot write {path}: {writing.explain(error)}") from error
 
 
 def check_writable(path: str | os.PathLike) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glasslib import dynamics, simulate
+from glasslib import dynamics, simulate, writing
 from glasslib.frames import Frame
 from glasslib.systems import System
 
@@ -69,7 +69,8 @@ def finished(path: str | os.PathLike, n: int) -> float:
 def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None:
     """Run the jobs that are not finished, the longest first, in ``n_jobs`` processes.
 
-    A killed production resumes where it stood when it is called again. What is finished is read,
+    A killed production resumes where it stood when it is called again; its workers end with it.
+    What is finished is read,
     and refused if other settings made it. A job that fails ends the others at once, each resuming
     from its last draw or window, and its error is raised.
 
@@ -93,8 +94,10 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
         return
     workers = (os.cpu_count() or 1) if n_jobs < 1 else n_jobs
     executor = get_reusable_executor(
-        max_workers=min(workers, len(todo)), env={"OMP_NUM_THREADS": "1"}
-    )
+        max_workers=min(workers, len(todo)), env={"OMP_NUM_THREADS": "1"},
+        # workers of a killed production would go on for hours, and keep the next from their paths
+        initializer=writing.end_with, initargs=(os.getpid(),),
+    )  # fmt: skip
     futures = [executor.submit(j.make) for j in todo]
     start = sum(j.done() for j in jobs)
     with tqdm(total=100.0, initial=100 * start / total, unit="%", desc="production",

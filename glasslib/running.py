@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import book
+from . import book, writing
 
 #: modules that no page imports: changing them does not make a result stale
 _NOT_IN_PAGES = ("cli.py", "building.py", "browser.py", "reporting.py")
@@ -648,39 +648,64 @@ def run_page(
         if content is not None:
             return Run(page, chosen, directory, content, content.get("seconds", 0.0), True)
 
-    partial = directory / f".{leaf}.{os.getpid()}.partial.ipynb"
-    scratch = directory / f".{leaf}.{os.getpid()}.partial"
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        (directory / "results.json").unlink(missing_ok=True)
-        (directory / f"{leaf}.failed.ipynb").unlink(missing_ok=True)
-    except OSError as error:
-        raise PageError(
-            f"output is {_short(directory)}, which cannot be written ({error.strerror}); expected "
-            "a folder of yours: choose another with --output."
-        ) from error
-    started = time.monotonic()
-    try:
-        with _environment(scratch, threads):
-            _execute(page, path, partial, values, timeout=timeout, live=live)
-        seconds = round(time.monotonic() - started, 2)
-        content = _collect(page, chosen, scratch)
-        shown = {name: p.default for name, p in declared.items()} | values
-        content |= {"parameters": shown, "seconds": seconds, "key": key}
-        os.replace(partial, directory / f"{leaf}.ipynb")
-        book.write_json(directory / "results.json", content)
-    except PageFailed as failure:
-        kept = directory / f"{leaf}.failed.ipynb"
-        if partial.is_file():
-            os.replace(partial, kept)
-            raise PageFailed(
-                page, cell=failure.cell, source=failure.source, error=failure.error, notebook=kept
-            ) from failure.__cause__
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        partial.unlink(missing_ok=True)
+    with _only_writer(page, directory, leaf) as scratch:
+        partial = scratch.with_name(f"{scratch.name}.ipynb")
+        started = time.monotonic()
+        try:
+            with _environment(scratch, threads):
+                _execute(page, path, partial, values, timeout=timeout, live=live)
+            seconds = round(time.monotonic() - started, 2)
+            content = _collect(page, chosen, scratch)
+            shown = {name: p.default for name, p in declared.items()} | values
+            content |= {"parameters": shown, "seconds": seconds, "key": key}
+            os.replace(partial, directory / f"{leaf}.ipynb")
+            book.write_json(directory / "results.json", content)
+        except PageFailed as failure:
+            kept = directory / f"{leaf}.failed.ipynb"
+            if partial.is_file():
+                os.replace(partial, kept)
+                raise PageFailed(
+                    page,
+                    cell=failure.cell,
+                    source=failure.source,
+                    error=failure.error,
+                    notebook=kept,
+                ) from failure.__cause__
+            raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            partial.unlink(missing_ok=True)
     return Run(page, chosen, directory, content, seconds, False)
+
+
+@contextlib.contextmanager
+def _only_writer(page: str, directory: Path, leaf: str) -> Iterator[Path]:
+    """The folder of a run under way, made: old results and what dead runs have left are gone.
+
+    Failing to write, at any time, is one line.
+    """
+    scratch = directory / f".{leaf}.{writing.mark()}.partial"
+    with contextlib.ExitStack() as stack:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(writing.claim(directory))
+            writing.sweep(directory / leaf)
+            scratch.mkdir()
+            (directory / "results.json").unlink(missing_ok=True)
+            (directory / f"{leaf}.failed.ipynb").unlink(missing_ok=True)
+        except writing.BusyError as error:
+            raise PageError(str(error)) from error
+        except OSError as error:
+            raise PageError(
+                f"output is {_short(directory)}, which cannot be written ({error.strerror}); "
+                "expected a folder of yours: choose another with --output."
+            ) from error
+        try:
+            yield scratch
+        except OSError as error:
+            raise PageError(
+                f"page {page} cannot write {_short(directory)}: {writing.explain(error)}"
+            ) from error
 
 
 _parameters = parameters  # run_page has an argument of that name

@@ -1,9 +1,15 @@
 """Correlations with honest intervals, what carries them, splits and permutations.
 
 Particles and clusters of one configuration are not independent samples. Give ``groups``, the
-configuration each sample comes from, and intervals come from resampling whole configurations.
-A pooled correlation may live entirely in differences *between* configurations (hot against cold);
-:func:`within_groups` takes those differences out.
+configuration each sample comes from, and intervals come from leaving out or resampling whole
+configurations. A pooled correlation may live entirely in differences *between* configurations
+(hot against cold); :func:`within_groups` takes those differences out.
+
+Intervals of 95 % were measured to hold the truth between 93 and 97 times in 100 for 3 to 100
+configurations of which sizes differ by less than four times, particles alike inside and slopes
+scattered between them. They hold it 91 times where a correlation lives in the differences of three
+to five configurations alone, or where labels have tails as heavy as a lognormal's; 98 times where
+one of few configurations outweighs the others.
 """
 
 from __future__ import annotations
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 
 Method = Literal["pearson", "spearman"]
 METHODS: tuple[str, ...] = ("pearson", "spearman")
-FEW = 12  #: groups up to which an interval is a jackknife with Student's t, not a bootstrap
+FEW = 100  #: groups up to which an interval is a jackknife with Student's t, not a bootstrap
 
 
 @dataclass(frozen=True)
@@ -106,35 +112,75 @@ def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _jackknife(r: np.ndarray, left_out: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of correlations r (...) from those without each of m groups, (m, ...).
+def _leave_out(
+    r: float | np.ndarray, left_out: np.ndarray, sums: np.ndarray, level: float, method: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of correlations r, (k,), from those without each of m groups, (m, k), in turn.
 
-    Efron and Stein (1981) on Fisher's z = artanh r, with Student's t of m − 1: resampling three
-    configurations gives intervals that hold the truth 7 times in 10, not 19 in 20.
+    The jackknife (Efron and Stein, 1981) of Fisher's z = artanh r, with Student's t: resampling
+    three configurations gives intervals that hold the truth 7 times in 10, not 19 in 20. What each
+    group contributes says the degrees of freedom: one less than the number of equal groups that
+    would be as good, (Σ share)² / Σ share² (Kish, Survey Sampling, 1965).
     """
     from scipy.stats import t
 
-    m = len(left_out)
-    if m < 2:
-        return np.full_like(r, np.nan), np.full_like(r, np.nan)
-    z, without = (np.arctanh(np.clip(a, -1 + 1e-12, 1 - 1e-12)) for a in (r, left_out))
-    spread = np.sqrt((m - 1) / m * np.sum((without - without.mean(axis=0)) ** 2, axis=0))
-    half = t.ppf((1 + level) / 2, m - 1) * spread
-    return np.tanh(z - half), np.tanh(z + half)
+    n, m = sums[:, 0], len(sums)
+    z = np.arctanh(_resolve(r, n.sum(), method))
+    without = np.arctanh(_resolve(left_out, (n.sum() - n)[:, None], method))
+    spread = np.sqrt((m - 1) / m * np.sum((without - z) ** 2, axis=0))
+    share = _shares(sums)
+    share = np.where(np.any(share > 0, axis=0), share, 1.0)
+    freedom = np.sum(share, axis=0) ** 2 / np.sum(share**2, axis=0) - 1
+    # one group that is all but alone leaves no measure of the spread: anything is possible
+    half = t.ppf((1 + level) / 2, np.maximum(freedom, 0.1)) * spread
+    low, high = np.minimum(np.tanh(z - half), r), np.maximum(np.tanh(z + half), r)
+    return (low, high) if np.ndim(r) else (low[0], high[0])
 
 
-def _bootstrap_pearson(
-    x: np.ndarray, y: np.ndarray, group: np.ndarray, n_boot: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Pearson r of resampled groups, from the sums that each group contributes."""
-    x, y = x - x.mean(), y - y.mean()
-    m = group.max() + 1
-    terms = (np.ones_like(x), x, y, x * x, y * y, x * y)
-    sums = np.stack([np.bincount(group, t, minlength=m) for t in terms])
-    drawn = rng.multinomial(m, np.full(m, 1 / m), size=n_boot)
-    n, sx, sy, sxx, syy, sxy = (drawn @ sums.T).T
+def _resolve(r: np.ndarray, n: np.ndarray, method: str) -> np.ndarray:
+    """r without exact ±1, of which artanh is infinite: ranks of n samples go in steps."""
+    largest = 1 - np.maximum(6 / (n * (n * n - 1.0)) if method == "spearman" else 0.0, 1e-12)
+    return np.clip(r, -largest, largest)
+
+
+def _too_few(group: np.ndarray) -> bool:
+    """One group, or fewer than four samples without the largest: r of three is hardly a number."""
+    count = np.bincount(group)
+    return len(count) < 2 or len(group) - count.max() < 4
+
+
+def _sums(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """What each of m groups contributes to the correlation of x (n,) with each column of y (n, k).
+
+    Of 1, x, x², y, y² and x y: (m, 3 + 3 k). Both should be centred.
+    """
+    terms = np.column_stack([np.ones_like(x), x, x * x, y, y * y, x[:, None] * y])
+    sums = np.zeros((int(group.max()) + 1, terms.shape[1]))
+    np.add.at(sums, group, terms)
+    return sums
+
+
+def _moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sxx, Syy and Sxy about the means of what the rows of ``sums`` are of, each (rows, k)."""
+    k = sums.shape[1] // 3 - 1
+    n, x, xx, y, yy, xy = np.split(sums, [1, 2, 3, 3 + k, 3 + 2 * k], axis=1)
+    left = xx - x * x / n, yy - y * y / n
+    # what rounding leaves of a constant is no variance
+    xx, yy = (np.where(v > 1e-12 * w, v, 0.0) for v, w in zip(left, (xx, yy), strict=True))
+    return xx, yy, xy - x * y / n
+
+
+def _from_sums(sums: np.ndarray) -> np.ndarray:
+    """Pearson r, (rows, k)."""
+    xx, yy, xy = _moments(sums)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (sxy - sx * sy / n) / np.sqrt((sxx - sx**2 / n) * (syy - sy**2 / n))
+        return np.where(xx * yy > 0, xy / np.sqrt(xx * yy), np.nan)
+
+
+def _shares(sums: np.ndarray) -> np.ndarray:
+    """What groups contribute to a correlation, √(Sxx Syy) inside each; samples alike: (m, k)."""
+    xx, yy, _ = _moments(sums)
+    return np.ones_like(yy) if sums[:, 0].max() == 1 else np.sqrt(xx * yy)
 
 
 def correlate(
@@ -154,11 +200,12 @@ def correlate(
     x, y : (n,) float arrays
     method : {"pearson", "spearman"}
     groups : (n,) array, optional
-        Configuration of each sample; without it each sample is its own. More than twelve groups
-        are resampled whole (percentiles); up to twelve are left out in turn (jackknife of
-        artanh r, Student's t), and one alone has no interval.
+        Configuration of each sample; without it each sample is its own. Up to a hundred groups
+        are left out in turn (jackknife of artanh r, Student's t); more are resampled whole
+        (percentiles). One alone has no interval, nor have groups of which the largest leaves
+        fewer than four samples.
     n_boot : int
-        Resamplings; 0 for no interval.
+        Resamplings, of more than a hundred groups; 0 for no interval.
     level : float
         Coverage of the interval.
     seed : int
@@ -175,18 +222,22 @@ def correlate(
     (1.0, 4)
     """
     x, y, group = _samples(x, y, groups, method)
-    rng = np.random.default_rng(seed)
     m = int(group.max()) + 1
     r = _coefficient(x, y, method)
-    if n_boot == 0:
-        low = high = float("nan")
+    if n_boot == 0 or not np.isfinite(r) or _too_few(group):
+        return Correlation(r, float("nan"), float("nan"), len(x), m, method, level)
+    u, v = (_ranks(x), _ranks(y)) if method == "spearman" else (x, y)
+    sums = _sums(u - u.mean(), (v - v.mean())[:, None], group)
+    rng = np.random.default_rng(seed)
+    if m <= FEW and method == "pearson":
+        low, high = _leave_out(r, _from_sums(sums.sum(axis=0) - sums), sums, level, method)
     elif m <= FEW:
-        without = [
-            _coefficient(x[k], y[k], method) for k in (group != g for g in range(m)) if k.any()
-        ]
-        low, high = (float(v) for v in _jackknife(np.array(r), np.array(without), level))
+        kept = (group != g for g in range(m))
+        without = [[_coefficient(x[k], y[k], method)] for k in kept]
+        low, high = _leave_out(r, np.array(without), sums, level, method)
     elif method == "pearson":
-        low, high = _interval(_bootstrap_pearson(x, y, group, n_boot, rng), level)
+        drawn = rng.multinomial(m, np.full(m, 1 / m), size=n_boot)
+        low, high = _interval(_from_sums(drawn @ sums)[:, 0], level)
     else:
         order = np.argsort(group, kind="stable")
         members = np.split(order, np.cumsum(np.bincount(group))[:-1])
@@ -195,7 +246,7 @@ def correlate(
             rows = np.concatenate([members[g] for g in rng.integers(m, size=m)])
             values.append(_coefficient(x[rows], y[rows], method))
         low, high = _interval(np.array(values), level)
-    return Correlation(r, low, high, len(x), m, method, level)
+    return Correlation(r, float(low), float(high), len(x), m, method, level)
 
 
 def partial(
@@ -356,9 +407,9 @@ def correlate_times(
     groups, level, seed
         As for :func:`correlate`. All times are resampled together.
     n_boot : int
-        Resamplings; 0 for none. For Spearman samples keep the ranks they have among all: fast,
-        and the interval is that of :func:`correlate`, which ranks anew, within a few per cent of
-        its width.
+        Resamplings, of more than a hundred groups; 0 for none. For Spearman samples keep the
+        ranks they have among all: fast, and the interval is that of :func:`correlate`, which ranks
+        anew, within a few per cent of its width.
 
     Returns
     -------
@@ -367,25 +418,17 @@ def correlate_times(
     """
     x, y, group = _table(x, labels, groups, method)
     r = _against_columns(x[:, None], y)[0]
-    if n_boot == 0:
+    if n_boot == 0 or _too_few(group):
         return r, np.full_like(r, np.nan), np.full_like(r, np.nan)
-    m, k = int(group.max()) + 1, y.shape[1]
-    terms = np.column_stack([np.ones_like(x), x, x * x, y, y * y, x[:, None] * y])
-    sums = np.zeros((m, terms.shape[1]))
-    np.add.at(sums, group, terms)
-    if few := m <= FEW:  # leave each out in turn
-        drawn = 1 - np.eye(m)
-    else:
-        drawn = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=n_boot)
-    totals = drawn.astype(np.float64) @ sums
-    n, sx, sxx = totals[:, :3].T[:, :, None]
-    sy, syy, sxy = np.split(totals[:, 3:], [k, 2 * k], axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = (sxy - sx * sy / n) / np.sqrt((sxx - sx**2 / n) * (syy - sy**2 / n))
-    if few:
-        return r, *_jackknife(r, found, level)
+    sums = _sums(x, y, group)
+    m = len(sums)
+    if m <= FEW:
+        return r, *_leave_out(r, _from_sums(sums.sum(axis=0) - sums), sums, level, method)
+    drawn = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=n_boot)
+    found = _from_sums(drawn @ sums)
     limits = [
-        _interval(found[:, j], level) if np.isfinite(r[j]) else (np.nan,) * 2 for j in range(k)
+        _interval(v, level) if np.isfinite(one) else (np.nan,) * 2
+        for v, one in zip(found.T, r, strict=True)
     ]
     low, high = np.array(limits).T
     return r, low, high
@@ -410,7 +453,13 @@ def blocks(frame: Frame, per_edge: int) -> np.ndarray:
 
 
 def redrawn(groups: np.ndarray, n_boot: int, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """Rows of a bootstrap over groups: as many groups as there are, drawn with replacement.
+    """Rows of a bootstrap over groups: drawn with replacement, three fewer than there are.
+
+    The 95 % percentiles of a quantity over these resamples are an interval as wide as Student's t
+    makes it. With as many groups as there are they are too narrow: they hold the truth 83 times in
+    100 for five groups, 90 for twelve. A mean of k of m groups has the variance (m − 1) / (m k) of
+    a group's, and k = (m − 1) (1.96 / t)² is m − 3 to the nearest number from 5 to 100 groups (cf.
+    Rao and Wu, J. Am. Stat. Assoc. 83, 231 (1988)).
 
     Parameters
     ----------
@@ -422,15 +471,21 @@ def redrawn(groups: np.ndarray, n_boot: int, *, seed: int = 0) -> Iterator[np.nd
     Yields
     ------
     (rows,) int64 array
-        About n of them.
+        About n (1 − 3 / m) of them.
     """
+    members = _members(groups)
+    for drawn in np.random.default_rng(seed).integers(
+        len(members), size=(n_boot, len(members) - 3)
+    ):
+        yield np.concatenate([members[g] for g in drawn])
+
+
+def _members(groups: np.ndarray) -> list[np.ndarray]:
+    """Rows of each of five groups or more."""
     which = np.unique(np.asarray(groups), return_inverse=True)[1]
     if (count := int(which.max(initial=-1)) + 1) < 5:
         raise ValueError(f"there are {count} groups; expected five or more to draw from.")
-    members = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
-    rng = np.random.default_rng(seed)
-    for _ in range(n_boot):
-        yield np.concatenate([members[g] for g in rng.integers(count, size=count)])
+    return np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
 
 
 def resampled(
@@ -448,6 +503,10 @@ def resampled(
     drawn anew too, the same for all configurations. Equal seeds draw equal groups: differences of
     two calls are paired. (Give independent systems different seeds.)
 
+    Resamples of few blocks or networks scatter too little. What blocks and what networks
+    contribute is widened by √(m / (m − 1)), and both together by Student's t over 1.96, with the
+    degrees of freedom of the sum (Satterthwaite, Biometrics Bull. 2, 110 (1946)).
+
     Parameters
     ----------
     predictors : sequence of (m, n_c) float arrays
@@ -463,8 +522,10 @@ def resampled(
     -------
     r : float
     drawn : (n_boot,) float64 array
-        Their quantiles are the percentile interval.
+        Their quantiles .025 and .975 are the interval of 95 %.
     """
+    from scipy.stats import norm, t
+
     predictors = [np.atleast_2d(np.asarray(many, dtype=np.float64)) for many in predictors]
     if len(sizes := {len(many) for many in predictors}) != 1:
         raise ValueError(
@@ -473,21 +534,37 @@ def resampled(
         )
     (m,) = sizes
     networks = np.random.default_rng([seed, m]).integers(m, size=(n_boot, m))
-    drawn, whole = np.zeros(n_boot), 0.0
+    each, of_blocks, of_networks, freedom = np.zeros(m), np.zeros(n_boot), np.zeros(n_boot), 0
     for c, (many, label, group) in enumerate(zip(predictors, labels, groups, strict=True)):
         label = np.asarray(label, dtype=np.float64)
         for one in many:
             _samples(one, label, group, method)
-        both = np.vstack([many, label])
+        both, members = np.vstack([many, label]), _members(group)
 
         def score(rows, both=both):
             x = both[:, rows]
             return np.corrcoef(_ranks(x.T).T if method == "spearman" else x)[-1, :-1]
 
-        whole += score(slice(None)).mean() / len(predictors)
-        for k, rows in enumerate(redrawn(group, n_boot, seed=seed + c)):
-            drawn[k] += score(rows)[networks[k]].mean() / len(predictors)
-    return float(whole), drawn
+        whole, count = score(slice(None)), len(members)
+        each += whole / len(predictors)
+        freedom += count - 1
+        wider = np.sqrt(count / (count - 1)) / len(predictors)
+        blocks_of = np.random.default_rng(seed + c).integers(count, size=(n_boot, count))
+        for k, drawn in enumerate(blocks_of):
+            found = score(np.concatenate([members[g] for g in drawn]))
+            of_blocks[k] += wider * (found - whole).mean()
+            # how networks differ is looked at where the blocks are those drawn
+            of_networks[k] += (found[networks[k]].mean() - found.mean()) / len(predictors)
+    r = float(each.mean())
+    variance, scatter = of_blocks.var(), of_blocks.var() ** 2 / freedom
+    if m > 1:
+        of_networks *= np.sqrt(m / (m - 1))
+        scatter += (each.var(ddof=1) / m) ** 2 / (m - 1)
+        variance += each.var(ddof=1) / m
+    drawn = of_blocks + of_networks
+    if scatter > 0:
+        drawn *= t.ppf(0.975, variance**2 / scatter) / norm.ppf(0.975)
+    return r, np.clip(r + drawn, -1.0, 1.0)
 
 
 def null_shuffle(

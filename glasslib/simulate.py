@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glasslib import dynamics, engines, frames, neighbors
+from glasslib import dynamics, engines, frames, neighbors, writing
 from glasslib.engines import base
 from glasslib.frames import Frame
 from glasslib.systems import System
@@ -1012,7 +1012,8 @@ def _in_parts(
 
     Finished frames lie in ``path.parts/0000.gsd`` … until all are there; then ``path`` is
     written whole, without the log entries in ``drop``, and the parts are removed. Frame ``k``
-    found on disk must hold what ``expected(k)`` says, see :func:`_check_same_run`.
+    found on disk must hold what ``expected(k)`` says, see :func:`_check_same_run`. Of two runs
+    on one path the second is refused while the first goes on (:func:`glasslib.writing.claim`).
     """
     made: list[Frame] = []
     if path is None:
@@ -1037,6 +1038,16 @@ def _in_parts(
             progress(n, n)
         return stored
     frames.check_writable(path)
+    with writing.claim(path):
+        if not path.exists():
+            return _make_parts(path, n, one, expected, progress, drop)
+    # another run has finished it since
+    return _in_parts(path, n, one, expected, progress, drop)
+
+
+def _make_parts(path: Path, n: int, one, expected, progress, drop) -> list[Frame]:
+    """What :func:`_in_parts` says, by the only process that writes ``path``."""
+    made, parts = [], Path(f"{path}.parts")
     for k in range(n):
         part = parts / f"{k:04d}.gsd"
         if not part.exists():
@@ -1048,7 +1059,7 @@ def _in_parts(
             progress(k + 1, n)
     made = [_without(f, drop) for f in made]
     frames.write(path, made)
-    shutil.rmtree(parts)
+    shutil.rmtree(parts, ignore_errors=True)
     return made
 
 

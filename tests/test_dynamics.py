@@ -324,6 +324,96 @@ def test_relaxation_time_of_a_two_step_decay(plateau, tau, beta):
     assert abs(whole.tau / tau - 1) > 2 * abs(found.tau / tau - 1)
 
 
+def window_by_hand(t, f):
+    """The rule of ``relaxation_time`` step by step: residuals of a fit from every start."""
+    last = int(np.argmax(f < 0.02)) + 1 if np.any(f < 0.02) else len(t)
+    left = {}
+    for first in range(last - 5):
+        if f[first] - f[last - 1] < 0.15 or (left and (f[first] < 0.25 or last - first < 7)):
+            break
+
+        x, y = t[first:last], f[first:last]
+        fit = dynamics._stretched(x, y, None)
+        if fit is None or (gamma := np.exp(fit[0][2])) >= np.exp(0.1):
+            continue
+        tau, beta = np.exp(fit[0][:2])
+        off = y - gamma * np.exp(-((x / tau) ** beta))
+        left[first] = np.sqrt(np.sum(off**2) / (len(x) - 3))
+    if not left:
+        return None
+    allowed = max(0.005, 1.5 * min(left.values()))
+    return t[min(k for k, r in left.items() if r <= allowed)], t[last - 1]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.005, 0.02])
+def test_window_of_the_fit_is_that_of_the_rule(noise):
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        t = np.geomspace(0.1, 10 ** rng.uniform(1.5, 3), 30)
+        f = two_steps(t, rng.uniform(0.3, 0.9), 10 ** rng.uniform(0, 2), rng.uniform(0.5, 1.3))
+        f += noise * rng.normal(size=30)
+        try:
+            first, last = dynamics._decay(t, f, None)
+        except ValueError:
+            assert window_by_hand(t, f) is None
+            continue
+        np.testing.assert_allclose((t[first], t[last - 1]), window_by_hand(t, f), rtol=1e-12)
+
+
+def test_window_ends_where_the_function_first_falls_below_two_hundredths():
+    f = 0.8 * np.exp(-((TIMES / 10) ** 0.8))
+    end = dynamics.relaxation_time(TIMES, f).window[1]
+    assert np.interp(end, TIMES, f) < 0.02 < f[np.searchsorted(TIMES, end) - 1]
+
+
+def test_a_decay_without_enough_of_it_left_is_not_fitted():
+    """Starts after F = 0.25, of fewer than seven times or of a fall by less than 0.15."""
+    f = np.concatenate([np.ones(6), [0.95, 0.7, 0.16, 0.14, 0.13, 0.125, 0.12]])
+    t = np.geomspace(1, 100, len(f))
+    refuses(lambda: dynamics.relaxation_time(t, 0.15 * f + 0.3), "no final decay")
+
+
+def test_error_of_two_replicas_is_that_of_their_mean():
+    """Half the difference of two: a bootstrap of two rows sees only half of the variance."""
+    speed = np.array([[1.0], [1.3]])
+    f = 0.8 * np.exp(-((TIMES * speed / 30) ** 0.7))
+    window = (0.1, 300.0)
+    found = dynamics.relaxation_time(TIMES, f, n_boot=3000, window=window)
+    each = [dynamics.relaxation_time(TIMES, one, window=window).tau for one in f]
+    assert found.tau_error / found.tau == pytest.approx(
+        np.diff(np.log(each[::-1]))[0] / 2, rel=0.05
+    )
+
+
+def test_error_of_one_diffusion_is_that_of_a_weighted_line():
+    rng = np.random.default_rng(0)
+    t = np.geomspace(1, 50, 8)
+    msd = (0.1 + 0.6 * t) * (1 + 0.01 * rng.normal(size=8))
+    found = dynamics.diffusion(t, msd, dimensions=3)
+    assert found.window == (t[0], t[-1])
+    (slope, _), covariance = np.polyfit(t, msd, 1, w=1 / msd, cov=True)
+    expected = slope / 6, np.sqrt(covariance[0, 0]) / 6
+    np.testing.assert_allclose([found.D, found.D_error], expected, rtol=1e-9)
+
+
+def test_error_of_two_diffusions_is_that_of_their_mean():
+    t = np.geomspace(1, 100, 10)
+    msd = np.outer([1.0, 1.2], 6e-3 * t)
+    found = dynamics.diffusion(t, msd, dimensions=3, n_boot=3000)
+    assert found.D_error == pytest.approx(1e-3 * 0.2 / 2, rel=0.05)
+
+
+@pytest.mark.parametrize(("scatter", "begins"), [(0.8, 0), (1.25, 1)])
+def test_diffusion_begins_where_slopes_are_one_within_two_standard_errors(scatter, begins):
+    """Slopes of four rows at the earliest times scatter about 1.3: standard error s / √4."""
+    t = np.geomspace(1, 1e4, 41)
+    s = 0.2 / scatter  # two standard errors, where a tolerance of 0.1 lacks 0.2
+    power = 1.3 + s * np.array([-1, -1, 1, 1]) * np.sqrt(3) / 2
+    msd = np.array([np.minimum(t, 4) ** p * np.maximum(t / 4, 1) for p in power])
+    window = dynamics.diffusion(t, msd, dimensions=3, n_boot=2).window
+    assert (window[0] > t[0]) == bool(begins)
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_errors_of_relaxation_times_are_calibrated(known):
     rng = np.random.default_rng(5)

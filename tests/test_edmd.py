@@ -288,6 +288,55 @@ def test_diameters_grow_at_the_given_rate():
     assert sim.kinetic_energy() > 1.02 * np.sum(v**2) / 2  # moving surfaces do work
 
 
+def test_growing_surfaces_push():
+    """Head on: the gap 1.5 closes at speed 1 and 0.2 of growth; they part 2 · 0.2 faster."""
+    x = np.array([[1.0, 2, 2], [3.5, 2, 2]])
+    v = np.array([[0.75, 0, 0], [-0.25, 0, 0]])
+    sim = Simulation(x, v, [1.0, 1.0], [1.0, 3.0], [8.0] * 3, growth_rate=0.2)
+    sim.advance(1.25 - 1e-9)
+    assert sim.collisions == 0
+    sim.advance(1.0)
+    assert sim.collisions == 1
+    part = 2 * 1.0 + 2 * 0.2  # change of the relative velocity, shared by the masses
+    np.testing.assert_allclose(
+        sim.velocity[:, 0], [0.75 - part * 3 / 4, -0.25 + part / 4], atol=1e-12
+    )
+    assert sim.diameter == pytest.approx([1.45, 1.45])
+
+
+def test_overlaps_are_refused_from_the_rounding_on():
+    def meet(ratio):
+        return Simulation([[1.0, 1], [1 + ratio, 1]], np.zeros((2, 2)), [1.0, 1.0], None, [8.0, 8])
+
+    meet(1 - 1e-13)
+    for ratio in (1 - 1e-11, 1 - 1e-9):
+        with pytest.raises(ValueError, match="particles 0 and 1 overlap"):
+            meet(ratio)
+
+
+def test_a_particle_at_the_edge_is_in_the_box():
+    """-1e-17 and the whole edge are the same place as 0, and are filed there."""
+    for edge in (-1e-17, 8.0, 0.0):
+        x = np.array([[edge, 4.0, 4.0], [7.0, 4.0, 4.0], [3.0, 4.0, 4.0]])
+        ratio, gap, i, j = edmd.closest(x, np.ones(3), np.full(3, 8.0))
+        assert {i, j} == {0, 1}
+        assert (ratio, gap) == (pytest.approx(1.0), pytest.approx(0.0, abs=1e-12))
+
+
+def test_a_run_of_no_more_events_than_allowed_ends():
+    x, v, box = lattice(4, 2, 1.5)
+
+    def made():
+        return Simulation(x, v, np.ones(16), None, box)
+
+    whole = made()
+    whole.advance(3.0)
+    events = int(whole._clock["events"][0])
+    assert events > 50
+    assert made()._advance(3.0, events)
+    assert not made()._advance(3.0, events - 1)
+
+
 # ------------------------------------------------------------------------- against equations
 
 

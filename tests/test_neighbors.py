@@ -398,6 +398,22 @@ def test_what_is_refused():
     refuses(lambda: neighbors.voronoi(flat), "at the same place")
 
 
+def test_who_is_at_the_cut_off_is_no_neighbour():
+    at = frames.build([[0, 0, 0], [1, 0, 0], [0, 1 + 2**-20, 0], [0, 0, 1 - 2**-20]], 8.0, [0] * 4)
+    assert neighbors.within(at, 1.0).index[:1].tolist() == [3]
+    assert neighbors.within(at, 1.0).counts.tolist() == [1, 0, 0, 1]
+    assert neighbors.within(at, 1 + 2**-20).counts[:3].tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(("apart", "refused"), [(1e-5, False), (1e-6, True)])
+def test_same_place_is_a_millionth_of_the_reach(apart, refused):
+    pair = frames.build([[1, 1, 1], [0, 0, 0], [apart, 0, 0], [-1, 1, 1]], 8.0, [0] * 4)
+    if refused:
+        refuses(lambda: neighbors.within(pair, 1.2), "particles 1 and 2", "same place")
+    else:
+        assert neighbors.within(pair, 1.2).counts.tolist() == [0, 1, 1, 0]
+
+
 def test_the_option_of_descriptors():
     frame = disordered(seed=7)
     made = neighbors.within(frame, 1.3)

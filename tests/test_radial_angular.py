@@ -140,6 +140,34 @@ def test_a_grid_in_any_order():
     np.testing.assert_allclose(mixed, even[:, at], rtol=1e-12, atol=1e-13)
 
 
+def test_a_grid_that_is_almost_even_is_not_taken_for_one():
+    grid = shells((0.5, 0.05, 12, 0.01))
+    grid[5:, 0] += 3e-6
+    grid[9, 0] -= 1e-9
+    pair = frames.build([[0, 0, 0], [0, 0, 0.77]], 10.0, [0, 0], types=("A",))
+    d = float(pair.particles.position[1, 2])
+    found = radial_angular(pair, radial=grid, angular=None)[0]
+    expected = gaussians(d, grid.T)
+    sizeable = expected > 1e-15
+    np.testing.assert_allclose(found[sizeable], expected[sizeable], rtol=1e-11)
+
+
+def test_a_shell_at_the_centre():
+    pair = frames.build([[0, 0, 0], [0, 0, 0.5]], 10.0, [0, 0], types=("A",))
+    found = radial_angular(pair, radial=[[0.0, 0.25]], angular=None)
+    np.testing.assert_allclose(found, np.exp(-2.0))
+
+
+@pytest.mark.parametrize(("apart", "refused"), [(1e-5, False), (1e-6, True)])
+def test_same_place_is_a_millionth_of_the_reach(apart, refused):
+    pair = frames.build([[0, 0, 0], [apart, 0, 0]], 10.0, [0, 0], types=("A",))
+    grid = {"radial": None, "angular": [[1.0, 0.1]], "l": 2}  # reaches 1.86
+    if refused:
+        refuses(lambda: radial_angular(pair, **grid), "at the same place")
+    else:
+        np.testing.assert_array_equal(radial_angular(pair, **grid), 0.0)
+
+
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
 

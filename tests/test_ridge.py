@@ -242,6 +242,30 @@ def test_what_tells_configurations_apart_stays_in_relative_predictions():
     assert np.corrcoef(means)[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("alphas", [10.0, [1.0, 100.0]])
+def test_relative_predictions_are_measured_from_the_mean_row_of_all(alphas):
+    X, D, groups = made(n_groups=5, each=40)
+    X[groups == 4] += 3.0
+    model = PropensityRidge(alphas=alphas)
+    p, models = held_out(X, D, groups, model=model)
+    q, _ = held_out(X, D, groups, model=model, relative=True)
+    for c, one in enumerate(models):
+        mine = groups == c
+        np.testing.assert_allclose(q[mine], p[mine] - one.predict(X.mean(axis=0)[None]), atol=1e-9)
+
+
+@pytest.mark.parametrize(("spread", "weighs"), [(0.011, True), (0.009, False)])
+def test_least_spread_is_one_of_standard_deviations(spread, weighs):
+    """In the fit, in the choice of the penalty and in forward selection alike."""
+    X, D, groups = made(n_groups=3, k=3)
+    X[:, 0] = spread * np.tile([-1.0, 1.0], len(X) // 2)
+    model = PropensityRidge(min_spread=0.01).fit(X, D, groups)
+    assert (model.coef_[0] != 0).all() == weighs
+    assert (0 in forward_selection(X, D[:, 0], min_spread=0.01).order) == weighs
+    without = PropensityRidge().fit(X[:, 1:], D, groups)
+    assert np.allclose(model.cv_score_, without.cv_score_, atol=1e-12) != weighs
+
+
 def test_selection_of_columns_far_from_zero():
     rng = np.random.default_rng(2)
     X = np.column_stack([rng.normal(size=(300, 4)), 1e4 + 5e-3 * rng.normal(size=300)])

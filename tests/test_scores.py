@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from oracles import refuses
 from scipy import stats
+from scipy.signal import lfilter
 
 from glasslib import frames, scores
 
@@ -31,41 +32,145 @@ def test_coefficients_are_scipys(method, reference):
 
 
 def test_bootstrap_by_sums_is_bootstrap_by_resampling():
-    x, y, group = pooled_only(1, groups=16, per=8)
+    x, y, group = pooled_only(1, groups=101, per=4)
     fast = scores.correlate(x, y, groups=group, n_boot=4000, seed=0)
-    rng, slow = np.random.default_rng(1), []
+    rng, slow, rows_of = np.random.default_rng(1), [], np.arange(404).reshape(101, 4)
     for _ in range(4000):
-        rows = np.concatenate([np.flatnonzero(group == g) for g in rng.integers(16, size=16)])
-        slow.append(stats.pearsonr(x[rows], y[rows]).statistic)
+        rows = rows_of[rng.integers(101, size=101)].ravel()
+        slow.append(np.corrcoef(x[rows], y[rows])[0, 1])
     low, high = np.percentile(slow, [2.5, 97.5])
-    assert fast.low == pytest.approx(low, abs=0.02)
-    assert fast.high == pytest.approx(high, abs=0.01)
+    width = high - low
+    assert fast.low == pytest.approx(low, abs=0.06 * width)
+    assert fast.high == pytest.approx(high, abs=0.06 * width)
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
-    rng, inside, rho = np.random.default_rng(0), 0, 0.5
+# ------------------------------------------------------- intervals hold the truth as often as said
+
+
+def alike(rng, m, per=60):
+    """Configurations of particles that are alike near each other, hot and cold, with slopes apart.
+
+    x, y (60 m,) and group. The truth is what very many configurations give.
+    """
+    x, e = lfilter([0.6], [1, -0.8], rng.normal(size=(2, m, per + 20)))[:, :, 20:]
+    slope, hot = 0.7 + 0.2 * rng.normal(size=(m, 1)), 0.3 * rng.normal(size=(m, 1))
+    return x.ravel(), (slope * x + e + hot).ravel(), np.repeat(np.arange(m), per)
+
+
+def unequal(rng, m):
+    """The same, of configurations of which some are four times as large as others."""
+    x, y, group = alike(rng, m)
+    keep = np.arange(len(x)) % 60 < np.array([15, 30, 60])[group % 3]
+    return x[keep], y[keep], group[keep]
+
+
+def skewed(rng, m):
+    """The same, labels with a long tail."""
+    x, y, group = alike(rng, m)
+    return x, np.exp(0.5 * y), group
+
+
+def single(rng, m):
+    """Independent samples."""
+    x, e = rng.normal(size=(2, m))
+    return x, x + e, None
+
+
+def correlation(x, y, group, method="pearson"):
+    found = scores.correlate(x, y, groups=group, method=method)
+    return found.r, found.low, found.high
+
+
+def ranks(x, y, group):
+    return correlation(x, y, group, "spearman")
+
+
+def times(x, y, group):
+    return [v[0] for v in scores.correlate_times(x, y[:, None], groups=group)]
+
+
+def inside(x, y, group):
+    found = scores.within_groups(x, y, group)
+    return found.r, found.low, found.high
+
+
+@pytest.mark.parametrize(
+    ("how", "make", "numbers", "trials"),
+    [
+        (correlation, alike, (3, 5, 8, 13, 20, 40, 100), 800),
+        (correlation, unequal, (6, 13, 30), 800),
+        (correlation, skewed, (3, 13), 800),
+        (correlation, single, (6, 13, 30, 99), 800),
+        (ranks, alike, (5, 13), 300),
+        (ranks, single, (20,), 300),
+        (times, alike, (3, 13, 40), 600),
+        (inside, alike, (3, 13, 40), 600),
+    ],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(how, make, numbers, trials):
+    """Between 93 and 97 times in 100, and as much beyond as so many trials leave open."""
+    draw = np.random.default_rng(1)
+    whole = make(draw, 4000)
+    truth = scores.within_groups(*whole, n_boot=0).r if how is inside else scores.correlate(
+        *whole[:2], method="spearman" if how in (ranks, times) else "pearson", n_boot=0
+    ).r  # fmt: skip
+    error = 2.5 * np.sqrt(0.05 * 0.95 / trials)
+    for m in numbers:
+        rng, held = np.random.default_rng(m), 0
+        for _ in range(trials):
+            _, low, high = how(*make(rng, m))
+            held += low < truth < high
+        assert 0.93 - error < held / trials < 0.97 + error, m
+
+
+@pytest.mark.parametrize("networks", [1, 5])
+@pytest.mark.parametrize("m", [5, 12])
+def test_resamples_of_few_blocks_hold_the_truth_as_often_as_they_say(m, networks):
+    draw = np.random.default_rng(1)
+
+    def made(rng, m, many):
+        x, y, group = alike(rng, m)
+        weight = 1 + 0.3 * rng.normal(size=(many, 1)) * (networks > 1)
+        return weight * x + rng.normal(size=(many, len(x))), y, group
+
+    x, y, _ = made(draw, 400, 60)
+    truth = np.mean([np.corrcoef(one, y)[0, 1] for one in x])
+    rng, held, alone = np.random.default_rng(m), 0, 0
     for k in range(200):
-        x, e = rng.normal(size=(2, 100))
-        found = scores.correlate(x, rho * x + np.sqrt(1 - rho**2) * e, n_boot=300, seed=k)
-        inside += found.low < rho < found.high
-    assert 0.88 < inside / 200 < 0.99
+        x, y, group = made(rng, m, networks)
+        _, drawn = scores.resampled([x], [y], [group], method="pearson", n_boot=100, seed=k)
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        held += low < truth < high
+        means = [y[rows].mean() for rows in scores.redrawn(group, 100, seed=k)]
+        alone += np.quantile(means, 0.025) < 0 < np.quantile(means, 0.975)
+    assert 0.9 < held / 200 < 0.99
+    assert 0.88 < alone / 200 < 0.99
 
 
-@pytest.mark.parametrize("m", [2, 3, 5, 10])
-def test_interval_over_few_groups_covers_the_truth_as_often_as_it_says(m):
-    # each group has a slope of its own; the truth is the correlation over very many of them
-    rng, inside = np.random.default_rng(m), {"one": 0, "times": 0}
-    truth = 0.5 / np.sqrt(0.5**2 + 0.2**2 + 1)
-    group = np.repeat(np.arange(m), 200)
-    for _ in range(300):
-        x = rng.normal(size=len(group))
-        y = (0.5 + 0.2 * rng.normal(size=m))[group] * x + rng.normal(size=len(group))
-        one = scores.correlate(x, y, groups=group)
-        _, low, high = scores.correlate_times(x, y[:, None], groups=group, method="pearson")
-        inside["one"] += one.low < truth < one.high
-        inside["times"] += low[0] < truth < high[0]
-    assert inside["one"] / 300 == pytest.approx(0.95, abs=0.05)
-    assert inside["times"] == inside["one"]
+def test_one_group_that_is_all_but_alone_measures_no_spread():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(5), [1000, 4, 4, 4, 4])
+    x = rng.normal(size=1016)
+    y = x + rng.normal(size=1016)
+    found = scores.correlate(x, y, groups=group)
+    assert (found.low, found.high) == (pytest.approx(-1), pytest.approx(1))
+
+
+def test_few_samples_have_no_interval():
+    """Three samples correlate perfectly all too often: leaving out one of four says nothing."""
+    x, y = np.random.default_rng(0).normal(size=(2, 5))
+    for few in (scores.correlate(x[:4], y[:4]), scores.correlate(x, y, groups=[0, 0, 1, 1, 1])):
+        assert np.isnan([few.low, few.high]).all()
+        assert np.isfinite(few.r)
+    assert np.isnan(scores.correlate_times(x[:4], y[:4, None])[1]).all()
+    five = scores.correlate(x, y)
+    assert five.low < five.r < five.high
+
+
+def test_perfect_order_of_a_few_samples_is_no_certainty():
+    found = scores.correlate(np.arange(6.0), np.arange(6.0) ** 3, method="spearman")
+    assert found.r == found.high == 1
+    assert found.low < 0.7
 
 
 def test_one_group_has_no_interval():
@@ -159,6 +264,28 @@ def test_split_by_configuration():
 def test_bad_input_says_what_to_do(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_mean_interval_is_scipys():
+    for n in (2, 3, 7):
+        runs = np.random.default_rng(n).normal(size=(n, 4))
+        mean, low, high = scores.mean_interval(runs, level=0.9)
+        expected = stats.t.interval(0.9, n - 1, runs.mean(axis=0), stats.sem(runs, axis=0))
+        np.testing.assert_allclose([low, high], expected)
+
+
+def test_jackknife_by_hand():
+    x, y, group = pooled_only(3, groups=4, per=6)
+    r = np.corrcoef(x, y)[0, 1]
+    z = np.arctanh(r)
+    without = [np.arctanh(np.corrcoef(x[group != g], y[group != g])[0, 1]) for g in range(4)]
+    spread = np.sqrt(3 / 4 * sum((w - z) ** 2 for w in without))
+    share = np.array([np.sqrt(np.var(x[group == g]) * np.var(y[group == g])) for g in range(4)])
+    freedom = share.sum() ** 2 / (share**2).sum() - 1
+    half = stats.t.ppf(0.975, freedom) * spread
+    found = scores.correlate(x, y, groups=group)
+    assert found.r == pytest.approx(r)
+    np.testing.assert_allclose([found.low, found.high], np.tanh([z - half, z + half]))
 
 
 def test_mean_interval_covers_the_truth_as_often_as_it_says():
@@ -439,7 +566,9 @@ def test_resamples_average_over_networks_and_configurations():
     drawn = scores.resampled(ones, labels, groups, n_boot=100, seed=3)[1]
     again = scores.resampled(ones[:1], labels[:1], groups[:1], n_boot=100, seed=3)[1]
     other = scores.resampled(ones[1:], labels[1:], groups[1:], n_boot=100, seed=4)[1]
-    np.testing.assert_allclose(drawn, (again + other) / 2, atol=1e-12)
+    # the same blocks; Student's t of 38 degrees of freedom instead of 19
+    t = stats.t.ppf(0.975, 38) / stats.t.ppf(0.975, 19)
+    np.testing.assert_allclose(drawn - r, t * ((again + other) / 2 - r), atol=1e-3)
     pearson, _ = scores.resampled(many, labels, groups, method="pearson", n_boot=1)
     assert pearson == pytest.approx(
         np.mean([np.corrcoef(x, y)[0, 1] for f, y in zip(many, labels, strict=True) for x in f])
@@ -455,18 +584,24 @@ def test_resamples_draw_networks_too():
     disagree = np.array([sign * y + rng.normal(size=5000) for sign in (1, 1, 1, -1, -1)])
     r, drawn = scores.resampled([disagree], [y], [group])
     assert r == pytest.approx(0.7 / 5, abs=0.03)
-    assert np.std(drawn) == pytest.approx(0.7 * np.sqrt(0.96 / 5), rel=0.2)
+    # the standard error of five, and Student's t of four degrees of freedom
+    wider = stats.t.ppf(0.975, 4) / stats.norm.ppf(0.975)
+    assert np.std(drawn) == pytest.approx(wider * 0.7 * np.sqrt(0.96 / 4), rel=0.12)
     refuses(
         lambda: scores.resampled([disagree, disagree[:2]], [y, y], [group, group]), "2, 5 networks"
     )
 
 
 def test_redrawn_rows_are_whole_groups():
-    group = np.array(list("abcdeabcde"))
-    for rows in scores.redrawn(group, 20, seed=1):
-        assert len(rows) == 10
-        drawn = np.bincount(rows, minlength=10)
-        np.testing.assert_array_equal(drawn[:5], drawn[5:])
+    group = np.array(list("abcdefghabcdefgh"))
+    seen = np.zeros(16)
+    for rows in scores.redrawn(group, 200, seed=1):
+        assert len(rows) == 2 * (8 - 3)
+        drawn = np.bincount(rows, minlength=16)
+        np.testing.assert_array_equal(drawn[:8], drawn[8:])
+        seen += drawn
+    np.testing.assert_allclose(seen / 200, 5 / 8, atol=0.2)
+    refuses(lambda: next(scores.redrawn(np.arange(12) % 4, 1)), "there are 4 groups", "five")
 
 
 def test_partial_correlation_is_the_textbook_formula():

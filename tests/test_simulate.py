@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,33 @@ def test_cooling_records_what_it_did(liquid, cooled):
     np.testing.assert_array_equal(
         cooled[0].log["particles/thermal_position"], liquid.particles.position
     )
+
+
+def test_cooling_runs_down_ramps(liquid, monkeypatch):
+    """From each temperature to the next, not held at the end of it."""
+    asked, engine = [], type(engines.choose(SYSTEM, "lammps"))
+    run = engine.run
+
+    def watched(self, *arguments, **options):
+        asked.append(options["kT"])
+        return run(self, *arguments, **options)
+
+    monkeypatch.setattr(engine, "run", watched)
+    simulate.cool(liquid, SYSTEM, temperatures=(1.0, 0.8, 0.5), steps_per_ramp=20, engine="lammps")
+    assert asked == [(1.0, 0.8), (0.8, 0.5)]
+
+
+def test_a_ramp_passes_through_the_temperatures_between(liquid):
+    """Of the thermostat: a fast ramp has not the temperature of its end half way."""
+    hot = simulate.equilibrate(liquid, SYSTEM, kT=2.0, duration=3.0, engine="lammps")
+    dt, n = SYSTEM.dt, 4000
+    middle = dt * n * np.linspace(0.4, 0.6, 60)
+    middle = np.unique(np.rint(middle / dt)) * dt
+    samples = engines.choose(SYSTEM, "lammps").run(
+        hot, SYSTEM, kT=(2.0, 0.4), duration=dt * n, sample_times=np.append(middle, dt * n)
+    )
+    kT = [f.log["kT"][0] for f in samples]
+    assert np.mean(kT[:-1]) == pytest.approx(1.2, abs=0.25)
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -487,6 +515,29 @@ def test_a_crystal_is_warned_of():
         simulate.isoconfigurational(flat, disks, n_replicas=1, sample_times=[0.01])
 
 
+@pytest.mark.parametrize(
+    ("name", "threshold"),
+    [("bond_order.crystalline_fraction", 0.1), ("hexatic.hexatic_order", 0.4)],
+)
+def test_warnings_of_crystals_begin_at_their_threshold(name, threshold, monkeypatch):
+    d = 2 if "hexatic" in name else 3
+    rng = np.random.default_rng(0)
+    frame = frames.build(rng.uniform(0, 9, (100, d)), 9.0, np.zeros(100, int), dimensions=d)
+    few = frames.build(rng.uniform(0, 9, (99, d)), 9.0, np.zeros(99, int), dimensions=d)
+
+    def found(value):
+        monkeypatch.setattr(f"glasslib.descriptors.{name}", lambda *_, **__: np.float64(value))
+
+    found(threshold + 0.01)
+    with pytest.warns(UserWarning, match=r"frame: .*expected a liquid"):
+        simulate._warn_of_crystal(frame, "frame")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        simulate._warn_of_crystal(few, "frame")  # too few to say
+        found(threshold - 0.01)
+        simulate._warn_of_crystal(frame, "frame")
+
+
 # ----------------------------------------------------------------------------------------- cages
 
 
@@ -522,6 +573,23 @@ def test_cages_do_not_depend_on_the_image(spheres):
     half = a.configuration.box[:3] / 2
     assert np.all(np.abs(a.particles.position) <= half * (1 + 1e-6))
     assert a.particles.velocity is None
+
+
+def test_every_run_of_a_cage_has_velocities_of_its_own(spheres, monkeypatch):
+    drawn, run = [], edmd.Edmd.run
+
+    def watched(self, frame, *arguments, **options):
+        drawn.append(np.array(frame.particles.velocity))
+        return run(self, frame, *arguments, **options)
+
+    monkeypatch.setattr(edmd.Edmd, "run", watched)
+    for seed in (1, 1, 2):
+        simulate.cage_positions(spheres, SPHERES, duration=0.1, n_runs=3, n_samples=2, seed=seed)
+    assert all(np.sum(v**2) == pytest.approx(3 * 59) for v in drawn)
+    for i in range(9):
+        for j in range(i):
+            same_ = i - j == 3 and i < 6
+            assert np.array_equal(drawn[i], drawn[j]) == same_, (i, j)
 
 
 @pytest.mark.parametrize(

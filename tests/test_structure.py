@@ -228,6 +228,14 @@ def test_kob_andersen_peaks_where_it_is_known_to():
     assert 1.5 < S.max() < 3.5
 
 
+@pytest.mark.parametrize(("height", "where"), [(1.1, 3.0), (0.9, 7.0)])
+def test_the_first_peak_is_half_as_high_as_the_highest(height, where):
+    """A rise above 1 by a little more than half that of the highest counts, a lower does not."""
+    k = np.linspace(0.5, 12, 400)
+    S = 1 + 2 * np.exp(-((k - 7) ** 2) / 0.5) + height * np.exp(-((k - 3) ** 2) / 0.5)
+    assert structure.first_peak(k, S, smooth=0.05) == pytest.approx(where, abs=0.05)
+
+
 def test_first_peak_of_known_curves():
     k = np.linspace(0.4, 15, 147)
     S = 1 - np.exp(-((k / 4) ** 2)) + 1.8 * np.exp(-((k - 7.13) ** 2) / 0.5)
