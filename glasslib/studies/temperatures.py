@@ -309,7 +309,12 @@ class Thermometer:
 def read_temperature(
     train: Mapping[float, Sequence[Frame]], test: Mapping[float, Sequence[Frame]]
 ) -> list[Thermometer]:
-    """Fit every :func:`thermometers` on training configurations, read it on test configurations."""
+    """Fit every :func:`thermometers` on training configurations, read it on test configurations.
+
+    Empty where fewer than two temperatures are trained on.
+    """
+    if len(train) < 2:
+        return []  # no line through one temperature
     known = [(kT, thermometers(f)) for kT, made in train.items() for f in made]
     asked = {kT: [thermometers(f) for f in made] for kT, made in test.items()}
     found = []
@@ -486,7 +491,7 @@ def survey(
         The clone, see :func:`glasslib.fetching.folders`.
     mode : {"read", "make", "own"}
         Read what is stored; make what is missing; or compute at once, without the public set and
-        from two configurations a temperature: a trial.
+        from two configurations of each test set: a trial.
 
     Returns
     -------
@@ -511,9 +516,11 @@ def survey(
     with_public = mode != "own" and public.name == system.name
 
     def compute() -> dict:
-        train, test = (load(folder, system, test=which) for which in (False, True))
-        if mode == "own":
-            train, test = ({T: m[:2] for T, m in sets.items()} for sets in (train, test))
+        test = load(folder, system, test=True)
+        if mode == "own":  # a trial of the code: of each temperature one learns, one is asked
+            train, test = ({T: [m[k]] for T, m in test.items() if m[k:]} for k in (0, 1))
+        else:
+            train = load(folder, system, test=False)
         if with_public:
             if not paths:
                 raise stored.StoredError(
