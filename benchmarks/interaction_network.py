@@ -31,6 +31,7 @@ from torch.nn.functional import linear, relu
 from glasslib import book, frames, simulate, systems
 from glasslib.descriptors import pair_graph
 from glasslib.models import InteractionNetwork
+from glasslib.models.message_passing import own_threads
 
 RESULTS = Path(__file__).parent / "results" / "interaction_network.json"
 KINDS = ("plain", "float32", "mixed")
@@ -104,8 +105,9 @@ def plain_step(model: InteractionNetwork, g, ready) -> float:
 
 
 def our_step(model: InteractionNetwork, g, ready) -> float:
-    loss = model._loss(model._terms(model._run(ready, ready.attr), ready), warm=True)
-    loss.backward()
+    with own_threads():
+        loss = model._loss(model._terms(model._run(ready, ready.attr), ready), warm=True)
+        loss.backward()
     return float(loss.detach())
 
 

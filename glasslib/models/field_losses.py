@@ -134,6 +134,8 @@ def _weigh(lane, lanes, fraction, matrix, radii, inverse, delta, scaled, u, v):
     distance, power = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.int32)
     two = power.view(np.float32)
     half, log2e = float32(0.5), float32(1.4426950408889634)
+    # a float32 whose exponent is n has the bits (n + 127) 2²³
+    bias, unit = float32(127), float32(2**23)
     high, low = float32(0.693359375), float32(-2.12194440e-4)
     for i in range(lane, n, lanes):
         for r in range(len(radii)):
@@ -159,7 +161,7 @@ def _weigh(lane, lanes, fraction, matrix, radii, inverse, delta, scaled, u, v):
                     t = distance[k] - centre
                     # exp of the negative: a power of two and a polynomial
                     t = max(-half * t * t, float32(-87))
-                    power[k] = (int32(np.floor(t * log2e + half)) + int32(127)) << int32(23)
+                    power[k] = int32((np.floor(t * log2e + half) + bias) * unit)
                 for k in range(m):
                     j = start + k
                     t = distance[k] - centre

@@ -63,7 +63,7 @@ from glasslib.frames import cell_matrix
 from glasslib.models import files
 from glasslib.models.blocks import WIDTH
 from glasslib.models.field_losses import Field, correlation_loss, variance_loss
-from glasslib.models.message_passing import Layout, Room, messages, plain_messages
+from glasslib.models.message_passing import Layout, Room, messages, own_threads, plain_messages
 
 FORMAT = "glasslib.InteractionNetwork/1"
 CHECKPOINT = "glasslib.InteractionNetwork.checkpoint/1"
@@ -282,7 +282,7 @@ class InteractionNetwork(BaseEstimator):
         ``"cpu"``, or another that torch knows, as ``"cuda"``.
     seed : int
         Of weights, order and orientations. It fixes the result bit by bit on a processor, whatever
-        the number of threads, as far as torch's products of a few thousand rows do.
+        the number of threads; there are as many as torch has.
 
     Attributes
     ----------
@@ -644,8 +644,8 @@ class InteractionNetwork(BaseEstimator):
             self.network_ = Network(
                 1 + self.n_features_, self.dimensions_ + 1, self.hidden, self.n_steps
             ).to(self.device)
-        run = _Run(self, graphs, validation, checkpoint)
-        run.train(progress)
+        with own_threads():
+            _Run(self, graphs, validation, checkpoint).train(progress)
         return self
 
     def _evaluate(self, graphs: list[_Ready], *, warm: bool) -> dict[str, float]:
@@ -699,7 +699,8 @@ class InteractionNetwork(BaseEstimator):
             raise ValueError(f"n_augment is {n_augment!r}; expected an integer.")
         if not 1 <= n_augment <= len(operations):
             raise ValueError(f"n_augment is {n_augment}; expected 1 to {len(operations)}.")
-        found = [self._predict(g, operations[:n_augment]) for g in graphs]
+        with own_threads():
+            found = [self._predict(g, operations[:n_augment]) for g in graphs]
         return found[0] if single else found
 
     def _predict(self, g: Data, operations: list) -> Prediction:

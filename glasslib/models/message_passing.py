@@ -15,15 +15,16 @@ four products. Those of *x* are taken at the nodes before they are gathered, tha
 over edges while they are in the cache (:mod:`glasslib.models.blocks`). Only the edges' state after
 each step is kept; everything else on edges is computed again on the way back.
 
-Results do not depend on the number of threads: edges are dealt to a fixed number of lanes of whole
-target nodes, and sums over lanes are taken in their order.
+Results do not depend on the number of threads, inside :func:`own_threads`: edges are dealt to a
+fixed number of lanes of whole target nodes, and sums over lanes are taken in their order.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -129,12 +130,34 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="glasslib-messages")
 
 
+_threads: int | None = None  # of lanes, inside own_threads
+
+
+@contextmanager
+def own_threads() -> Iterator[None]:
+    """Give torch's threads to the lanes, and one to torch itself, as long as this lasts.
+
+    Torch's threads wait for each other in a loop after every small operation. That costs more than
+    they gain here, on a busy machine fifty times as much; and results of one thread do not depend
+    on how many there are.
+    """
+    global _threads
+    before, outer = torch.get_num_threads(), _threads
+    _threads = outer or before
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        _threads = outer
+        torch.set_num_threads(before)
+
+
 def run_lanes(function: Callable[[int], None], work: int) -> None:
-    """``function(lane)`` of every lane, with torch's number of threads if ``work`` is enough.
+    """``function(lane)`` of every lane, in as many threads as torch has if ``work`` is enough.
 
     ``work`` counts edges. The caller's thread works too.
     """
-    threads = min(torch.get_num_threads(), LANES) if work >= PARALLEL_FROM else 1
+    threads = min(_threads or torch.get_num_threads(), LANES) if work >= PARALLEL_FROM else 1
     if threads == 1:
         for lane in range(LANES):
             function(lane)
