@@ -288,6 +288,16 @@ def test_diameters_grow_at_the_given_rate():
     assert sim.kinetic_energy() > 1.02 * np.sum(v**2) / 2  # moving surfaces do work
 
 
+@pytest.mark.parametrize("mass", [(2.0, 5.0), (5.0, 2.0)])
+def test_pressure_counts_the_mass_of_both(mass):
+    """A momentum of 2 μ v passes over the contact distance once in the time of the run."""
+    sim = Simulation([[1.0, 4], [4, 4]], [[1.0, 0], [-1, 0]], [1.0, 1.4], mass, [8.0, 8])
+    sim.advance(2.0)
+    assert sim.collisions == 1
+    passed = 2 * (2 * 5 / 7) * 2
+    assert sim.pressure() * 64 * 2 == pytest.approx(7 + passed * 1.2 / 2)
+
+
 def test_growing_surfaces_push():
     """Head on: the gap 1.5 closes at speed 1 and 0.2 of growth; they part 2 · 0.2 faster."""
     x = np.array([[1.0, 2, 2], [3.5, 2, 2]])
