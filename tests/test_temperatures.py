@@ -110,14 +110,16 @@ def test_relaxation_of_known_decays():
 
 
 def test_a_thermometer_that_is_a_straight_line(monkeypatch):
-    monkeypatch.setattr(
-        study, "thermometers", lambda T: {"line": 3.0 - 2.0 * T, "blind": 1.0 + T * 0}
-    )
-    line, other = study.read_temperature({0.5: [0.5, 0.5], 0.6: [0.6, 0.6]}, {0.55: [0.55, 0.57]})
+    numbers = {"line": lambda T: 3 - 2 * T, "parabola": lambda T: T**2, "blind": lambda T: 7.0}
+    monkeypatch.setattr(study, "thermometers", lambda T: {k: f(T) for k, f in numbers.items()})
+    train, test = {0.5: [0.5, 0.5], 0.6: [0.6, 0.6]}, {0.55: [0.55, 0.57]}
+    line, parabola, blind = study.read_temperature(train, test)
     np.testing.assert_allclose(line.predicted[0.55], [0.55, 0.57])
     np.testing.assert_allclose(line.error(0.55), [0.0, 0.02], atol=1e-12)
     assert line.slope == pytest.approx(-0.5)
-    assert other.error(0.55)[0] < 0  # a parabola lies below its chord
+    assert parabola.error(0.55)[0] < 0  # it lies below its chord
+    np.testing.assert_allclose(blind.predicted[0.55], 0.55)
+    assert study.read_temperature({0.5: [0.5]}, test) == []
 
 
 def test_transfer_finds_what_it_was_given(folder):

@@ -320,7 +320,8 @@ def read_temperature(
     found = []
     for name in known[0][1]:
         x, T = np.array([(numbers[name], kT) for kT, numbers in known]).T
-        slope, constant = np.polyfit(x, T, 1)
+        # a number that is everywhere the same says the mean temperature
+        slope, constant = np.polyfit(x, T, 1) if np.ptp(x) > 0 else (0.0, T.mean())
         predicted = {
             kT: np.array([slope * numbers[name] + constant for numbers in rows])
             for kT, rows in asked.items()
