@@ -801,3 +801,18 @@ def test_replicas_of_others_get_the_same_labels(mixture, paired):
     np.testing.assert_allclose(a.change, b.change, atol=2e-5)
     with pytest.raises(frames.FrameError, match="replicas=True"):
         simulate.label_replicas(mixture, FORCE_SHIFTED)
+
+
+def test_windows_of_a_shorter_run_are_gone_on_with(tmp_path):
+    """A window does not know how many follow: two of three serve a run of four."""
+    system = FORCE_SHIFTED.with_(n=200)
+    run = {"kT": 2.0, "sample_times": [0.5, 1.0], "n_thermo": 2, "engine": "lammps"}
+    path = tmp_path / "liquid.gsd"
+    with pytest.raises(Stop):
+        simulate.equilibrated(system, n_windows=3, path=path, progress=stop_after(2), **run)
+    made = simulate.equilibrated(system, n_windows=4, path=path, **run)
+    whole = simulate.equilibrated(system, n_windows=4, **run)
+    np.testing.assert_array_equal(made.particles.position, whole.particles.position)
+    key = "equilibration/self_isf_A"
+    np.testing.assert_array_equal(made.log[key], whole.log[key])
+    assert simulate.provenance(made)["n_windows"] == 4
