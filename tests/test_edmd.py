@@ -288,6 +288,23 @@ def test_diameters_grow_at_the_given_rate():
     assert sim.kinetic_energy() > 1.02 * np.sum(v**2) / 2  # moving surfaces do work
 
 
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("way", [1, -1])
+@pytest.mark.parametrize("start", np.linspace(5.3, 6.3, 6))
+def test_who_goes_through_the_wall_is_met_where_it_comes_out(first, way, start):
+    """The other's event was foretold with the old image, and is void once that has changed."""
+    x = np.array([[start, 4.0], [3.0, 4.0]])
+    v = np.array([[1.0, 0.0], [0.0, 0.0]])
+    order = [first, 1 - first]
+    sim = Simulation((way * x)[order], (way * v)[order], [1.0, 1.0], None, [8.0, 8.0])
+    meets = 11 - 1 - start
+    sim.advance(meets + 0.5)
+    assert sim.collisions == 1
+    np.testing.assert_allclose(sim.velocity[order], way * v[::-1], atol=1e-12)
+    moved = (sim.position - (way * x)[order])[order]
+    np.testing.assert_allclose(moved, [[way * meets, 0], [way * 0.5, 0]], atol=1e-12)
+
+
 @pytest.mark.parametrize("mass", [(2.0, 5.0), (5.0, 2.0)])
 def test_pressure_counts_the_mass_of_both(mass):
     """A momentum of 2 μ v passes over the contact distance once in the time of the run."""
