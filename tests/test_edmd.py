@@ -288,6 +288,26 @@ def test_diameters_grow_at_the_given_rate():
     assert sim.kinetic_energy() > 1.02 * np.sum(v**2) / 2  # moving surfaces do work
 
 
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("way", [1, -1])
+def test_who_goes_through_the_wall_is_met_where_it_comes_out(first, way):
+    """The other's event was foretold with the old image, and is void once that has changed."""
+    rng, order = np.random.default_rng(0), [first, 1 - first]
+    for start, high, speed in rng.uniform([5.3, -0.7, 0.5], [6.3, 0.7, 2], (30, 3)):
+        x = np.array([[start, 4.0 + high], [3.0, 4.0]])
+        v = np.array([[speed, 0.0], [0.0, 0.0]])
+        sim = Simulation((way * x)[order], (way * v)[order], [1.0, 1.0], None, [8.0, 8.0])
+        normal = np.array([np.sqrt(1 - high**2), -high])
+        meets = (11 - normal[0] - start) / speed
+        sim.advance(meets + 0.1)
+        assert sim.collisions == 1
+        gained = speed * normal[0] * normal
+        expected = way * np.array([v[0] - gained, gained])
+        np.testing.assert_allclose(sim.velocity[order], expected, atol=1e-12)
+        moved = way * v * meets + 0.1 * expected
+        np.testing.assert_allclose((sim.position - (way * x)[order])[order], moved, atol=1e-12)
+
+
 @pytest.mark.parametrize("mass", [(2.0, 5.0), (5.0, 2.0)])
 def test_pressure_counts_the_mass_of_both(mass):
     """A momentum of 2 μ v passes over the contact distance once in the time of the run."""
