@@ -43,8 +43,8 @@ MEMORY = 0.5  #: of the plain one's peak, at most
 def liquid(n: int) -> frames.Frame:
     """A liquid that is short of equilibrium and dense as one, with its inherent structure."""
     system = systems.get("kob-andersen-force-shifted")
-    frame = simulate.liquid(system, kT=0.64, n=n, melt_time=5.0, duration=5.0)
-    relaxed = simulate.inherent_structure(frame, system)
+    frame = simulate.liquid(system, kT=0.64, n=n, melt_time=2.0, duration=1.0)
+    relaxed = simulate.inherent_structure(frame, system, force_tolerance=1e-2)
     return frames.copy(
         frame, log={"particles/inherent_position": np.array(relaxed.particles.position)}
     )
