@@ -161,6 +161,8 @@ def test_scores_of_configurations():
     assert flat.mean[0] == pytest.approx(1.0)
     assert flat.pooled.r < 0.8  # differences between configurations are lost
     bad = score([rng.normal(size=200) for _ in truths], truths)
+    few = score([truths[0], -truths[1]], truths[:2])
+    assert few.mean[1:] == (-1.0, 1.0)
     mean, low, high = good.gain(bad)
     assert low < mean < high
     assert low > 0.5

@@ -27,8 +27,9 @@ class Scores:
 
     @property
     def mean(self) -> tuple[float, float, float]:
-        """Mean over configurations with its 95 % interval (Student's t)."""
-        return tuple(float(x) for x in scores.mean_interval(self.each))
+        """Mean over configurations with its 95 % interval (Student's t), no further than ±1."""
+        mean, low, high = (float(x) for x in scores.mean_interval(self.each))
+        return mean, max(low, -1.0), min(high, 1.0)
 
     def gain(self, other: Scores) -> tuple[float, float, float]:
         """Mean r of this minus that of another on the same configurations, paired; 95 %."""
