@@ -384,6 +384,7 @@ def transfer(
     kind: str = "energies",
     species: int = 0,
     mixtures: Mapping[str, Sequence[float]] | None = None,
+    alone: bool = True,
     describe: Callable[[Frame, str], np.ndarray] = describe,
     alter: Callable[[Frame, np.ndarray], np.ndarray] | None = None,
 ) -> Transfer:
@@ -398,6 +399,8 @@ def transfer(
         Of inputs, see :func:`describe`.
     mixtures : dict, optional
         Name to temperatures whose configurations are trained on together; all by default.
+    alone : bool
+        Also a model for each temperature.
     alter : callable, optional
         ``(frame, target) -> target``: what training sees in place of the truth, for controls.
     """
@@ -418,7 +421,8 @@ def transfer(
         return seen[frame.particles.typeid == species]
 
     found = {}
-    for label, temperatures in ({kT: (kT,) for kT in train} | dict(mixtures)).items():
+    single = {kT: (kT,) for kT in train} if alone else {}
+    for label, temperatures in (single | dict(mixtures)).items():
         chosen = [f for kT in temperatures for f in train[kT]]
         groups = np.repeat(np.arange(len(chosen)), [len(inputs(f)) for f in chosen])
         X, D = np.concatenate([inputs(f) for f in chosen]), np.concatenate([*map(learned, chosen)])
@@ -477,6 +481,7 @@ def survey(
     kind: str = "energies",
     species: int = 0,
     seed: int = 0,
+    n_moves: int = 10,
     mode: str = "read",
 ) -> dict:
     """Thermometers, transfer and its control over all temperatures, the public one included.
@@ -497,8 +502,9 @@ def survey(
     Returns
     -------
     dict
-        ``thermometers`` list of :class:`Thermometer`, ``transfer`` and ``moved``
-        :class:`Transfer`; by temperature ``ceilings``, ``counts`` (configurations to learn from
+        ``thermometers`` list of :class:`Thermometer`; ``transfer``, :class:`Transfer`; by
+        temperature ``moved``, (n_moves,) mean r of a model of all temperatures that learned from
+        targets moved as a whole, ``ceilings``, ``counts`` (configurations to learn from
         and asked) and ``S4`` (wave numbers and a curve for every configuration of the test sets
         and of the public one, :func:`correlate_field`); ``made``, the day.
 
@@ -535,11 +541,22 @@ def survey(
         else:
             whole = test
         options = {"name": name, "kind": kind, "species": species}
-        moved = transfer(train, test, **options, alter=move_field(seed))
+        table: dict[int, np.ndarray] = {}
+
+        def once(frame: Frame, kind: str) -> np.ndarray:
+            if id(frame) not in table:
+                table[id(frame)] = describe(frame, kind)
+            return table[id(frame)]
+
+        options["describe"] = once
+        moves = [
+            transfer(train, test, **options, alone=False, alter=move_field(seed + 100_000 * k))
+            for k in range(n_moves)
+        ]
         return {
             "thermometers": [asdict(t) for t in read_temperature(train, test)],
             "transfer": transfer(train, test, **options).as_json(),
-            "moved": moved.as_json(),
+            "moved": {T: [m.scores["mixed"][T].mean[0] for m in moves] for T in test},
             "ceilings": {
                 T: [reaches(f, name, species=species) for f in m] for T, m in test.items()
             },
@@ -556,7 +573,7 @@ def survey(
         key = f"{name}, {kind}, {system.types[species]}"
         files = [p for _, _, p in _files(folder, "isoconfigurational", system, None)]
         print_ = stored.fingerprint(
-            settings={"key": key, "seed": seed, "public": with_public},
+            settings={"key": key, "seed": seed, "n_moves": n_moves, "public": with_public},
             inputs=[*files, *(checksums if with_public else [])],
             code=[ridge, averaging, correlation, sys.modules[__name__]],
         )
@@ -576,7 +593,7 @@ def survey(
             for t in found["thermometers"]
         ],
         "transfer": Transfer.from_json(found["transfer"]),
-        "moved": Transfer.from_json(found["moved"]),
+        "moved": by_temperature(found["moved"]),
         "ceilings": by_temperature(found["ceilings"]),
         "counts": by_temperature(found["counts"]),
         "S4": {float(T): tuple(map(np.array, rows)) for T, rows in found["S4"].items()},
