@@ -176,9 +176,8 @@ class PropensityRidge(RegressorMixin, BaseEstimator):
             If the file is missing, damaged, or holds something else.
         """
         header, arrays = files.read(path, FORMAT)
-        files.check_names(
-            path, "header", header, {"format": files.is_text, "parameters": files.is_object}
-        )  # fmt: skip
+        names = {"format": files.is_text, "parameters": files.is_object, "made": files.is_object}
+        files.check_names(path, "header", header, names, optional=("made",))
         model = cls(**files.check_parameters(path, header["parameters"], cls()))
         try:
             penalties = model._penalties()
