@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import float32, njit, types, uint32
+from numba import float32, types, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
+
+from glasslib.compiling import njit
 
 BLOCK = 64  #: rows at a time; a few blocks and the weights stay in a second-level cache
 WIDTH = 64  #: columns of a tile of the result, of which an operand's width is a multiple

@@ -27,9 +27,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import float32, int32, njit
+from numba import float32, int32
 from torch import Tensor
 
+from glasslib.compiling import njit
 from glasslib.models.message_passing import LANES, run_lanes
 
 LEAST_VARIANCE = 1e-3  #: of the variance of a configuration's targets, standardised
@@ -127,7 +128,7 @@ def variance_loss(y: Tensor, true: float) -> Tensor:
     return (y.var(correction=0) - true).abs() / max(true, LEAST_VARIANCE)
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@njit(nogil=True, fastmath={"reassoc", "contract"})
 def _weigh(lane, lanes, fraction, matrix, radii, inverse, delta, scaled, u, v):
     """Sums of one lane, the pairs of particles lane, lane + lanes, … with those after them."""
     n = len(delta)
