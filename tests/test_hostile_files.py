@@ -316,7 +316,7 @@ def test_one_checked_loader_for_all_models(tmp_path):
             message = refuses(lambda: load(path), str(path), *words)
             assert len(message) < 1000
 
-        for key in header:
+        for key in set(header) - {"made"}:  # may be missing
             bad({k: v for k, v in header.items() if k != key}, arrays, "lacks", key)
         bad(header | {"colour": 1}, arrays, "unknown", "colour")
         parameters = header["parameters"]
