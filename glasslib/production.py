@@ -298,7 +298,7 @@ def temperature_jobs(
     """:func:`trajectory_job` for several temperatures and liquids.
 
     Windows are seven times the published time near τ_α, ten relaxation times and more. Labels are
-    taken at the system's own relaxation time (:attr:`glasslib.systems.System.relaxation_times`)
+    taken at the system's own relaxation time (its ``relaxation_times``)
     and at the published one.
 
     Parameters
