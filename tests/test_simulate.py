@@ -457,7 +457,8 @@ def test_draws_store_bonds_inherent_structure_and_curves(tmp_path):
     assert seen == [(1, 2), (2, 2)]
     log = frame.log
     assert {k for k in log if k.startswith("particles/")} == {
-        "particles/propensity", "particles/bond_breaking", "particles/inherent_position"
+        "particles/propensity", "particles/bond_breaking", "particles/inherent_position",
+        "particles/inherent_energy",
     }  # fmt: skip
     assert np.nanmax(log["particles/bond_breaking"]) <= 1
     assert np.nanmean(log["particles/bond_breaking"][:, 0]) > 0.999
