@@ -51,16 +51,23 @@ def _is_orphan(path: Path, found: str) -> bool:
     """Whether the writer whose ``mark`` begins ``found`` is dead, as far as can be told."""
     pid, dash, host = found.split(".")[0].partition("-")
     if pid.isdigit() and (not dash or host == f"{_host():08x}"):
-        try:
-            os.kill(int(pid), 0)
-        except (ProcessLookupError, OverflowError):
-            return True
-        except PermissionError:
-            pass
-        return False
+        return not _lives(int(pid))
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime > DAY
     return False
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process of this machine lives; one that nobody has waited for is dead."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    with contextlib.suppress(OSError, IndexError):  # no such file but on Linux
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    return True
 
 
 def sweep(path: Path) -> None:
@@ -133,12 +140,17 @@ def claim(path: str | os.PathLike) -> Iterator[None]:
         os.close(handle)
 
 
-def _read_owner(handle: int) -> str:
-    try:
-        owner = json.loads(os.pread(handle, 4096, 0))
-        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-    except (ValueError, KeyError, TypeError, OSError):
-        return "another process"
+def _read_owner(handle: int, patience: float = 2.0) -> str:
+    """Who holds a lock; it has it a moment before its name stands there."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            owner = json.loads(os.pread(handle, 4096, 0))
+            return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        except (ValueError, KeyError, TypeError, OSError):
+            if time.monotonic() > until:
+                return "another process"
+        time.sleep(0.02)
 
 
 def end_with(parent: int) -> None:

@@ -29,7 +29,7 @@ def start(code, *arguments):
     )  # fmt: skip
 
 
-def wait_for(condition, process=None, seconds=120):
+def wait_for(condition, process=None, seconds=300):
     begin = time.monotonic()
     while not condition():
         assert time.monotonic() - begin < seconds, "it never came to that"
@@ -100,6 +100,16 @@ def test_only_what_the_dead_have_left_is_swept(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
 
 
+def test_a_dead_writer_that_nobody_has_waited_for_is_dead(tmp_path):
+    own = writing.mark().split("-")[1]
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    wait_for(lambda: gone(process.pid))  # it has ended and is not waited for
+    (tmp_path / f".x.gsd.{process.pid}-{own}.abc.gsd").write_text("")
+    writing.sweep(tmp_path / "x.gsd")
+    assert list(tmp_path.iterdir()) == []
+    process.wait()
+
+
 # -------------------------------------------------------------------------------------- locks
 
 
@@ -118,6 +128,26 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path):
             pass
     assert list(tmp_path.iterdir()) == []
     second()
+
+
+def test_who_has_just_got_a_lock_is_waited_for_until_it_says_its_name(tmp_path):
+    import fcntl
+    import threading
+
+    with open(tmp_path / ".x.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def name():
+            time.sleep(0.3)
+            lock.write(json.dumps({"pid": 4711, "host": "there", "since": "noon"}))
+            lock.flush()
+
+        writer = threading.Thread(target=name)
+        writer.start()
+        refuses(lambda: writing.claim(tmp_path / "x").__enter__(), "process 4711 on there")
+        writer.join()
+        lock.truncate(0)
+        refuses(lambda: writing.claim(tmp_path / "x").__enter__(), "written by another process")
 
 
 def test_the_lock_of_a_killed_writer_is_no_lock(tmp_path):
