@@ -377,7 +377,7 @@ _ALL = (
         wavenumber=7.25,
         bond_breaking_cutoffs=(1.35, 1.7),
         alpha_times={0.44: 4120.0, 0.5: 217.0, 0.56: 52.0, 0.64: 16.5},
-        relaxation_times={0.64: 7.7},
+        relaxation_times={0.56: 25.0, 0.64: 7.7, 0.8: 2.3},
         public_sets=("botan",),
         notes="Linearly smoothed; the source leaves the cut-off open; 2.5 σ_ab is our choice, as "
         "are 0.47, 0.53, 0.6 and 0.8, the bond-breaking distances, time step and thermostat.",

@@ -31,7 +31,7 @@ TARGETS = {"C_B": "particles/bond_breaking", "propensity": "particles/propensity
 # ------------------------------------------------------------------------------ configurations
 
 
-def _files(
+def find_files(
     folder: Path, kind: str, system: System, states: Sequence[float] | None
 ) -> Iterator[tuple[float, int, Path]]:
     """Temperature, number of the liquid and path of what ``production.trajectory_job`` wrote."""
@@ -60,7 +60,7 @@ def load(
         Temperatures to take; all by default.
     """
     found: dict[float, list[Frame]] = {}
-    for kT, melt, path in _files(folder, "isoconfigurational", system, states):
+    for kT, melt, path in find_files(folder, "isoconfigurational", system, states):
         if (melt == 0) == test:
             found.setdefault(kT, []).extend(frames.read(path))
     return found
@@ -71,7 +71,7 @@ def load_equilibrated(
 ) -> dict[float, list[Frame]]:
     """Equilibrated liquids by temperature, from hot to cold: the evidence of :func:`relaxation`."""
     found: dict[float, list[Frame]] = {}
-    for kT, _, path in _files(folder, "equilibrated", system, states):
+    for kT, _, path in find_files(folder, "equilibrated", system, states):
         found.setdefault(kT, []).extend(frames.read(path))
     return found
 
@@ -79,7 +79,7 @@ def load_equilibrated(
 def describe_stock(folder: Path, system: System, liquids: Mapping[float, Sequence[int]]) -> str:
     """A line a temperature: configurations that are there, of those that ``liquids`` asks for."""
     there: dict[tuple[float, int], int] = {}
-    for kT, melt, path in _files(folder, "isoconfigurational", system, list(liquids)):
+    for kT, melt, path in find_files(folder, "isoconfigurational", system, list(liquids)):
         there[kT, melt] = len(frames.read(path))
     lines = []
     for kT, counts in sorted(liquids.items(), reverse=True):
@@ -571,7 +571,7 @@ def survey(
         found, made = plain(compute()), "now"
     else:
         key = f"{name}, {kind}, {system.types[species]}"
-        files = [p for _, _, p in _files(folder, "isoconfigurational", system, None)]
+        files = [p for _, _, p in find_files(folder, "isoconfigurational", system, None)]
         print_ = stored.fingerprint(
             settings={"key": key, "seed": seed, "n_moves": n_moves, "public": with_public},
             inputs=[*files, *(checksums if with_public else [])],
