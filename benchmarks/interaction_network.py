@@ -71,7 +71,7 @@ def mlp(layers, x, *, last: bool = True):
 def plain_step(model: InteractionNetwork, g, ready) -> float:
     """Loss and gradient, each operation as it is written on paper."""
     net, (source, target) = model.network_, g.edge_index
-    first, h0 = mlp(net.node_encoder, ready.x), mlp(net.edge_encoder, g.edge_attr)
+    first, h0 = mlp(net.node_encoder, ready.x), mlp(net.edge_encoder, ready.attr[ready.place])
     node, h, u = first, h0, torch.zeros(net.hidden)
     for _ in range(net.n_steps):
         h = mlp(net.edge_update, torch.cat([node[source], node[target], h, h0], dim=1))

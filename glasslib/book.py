@@ -669,16 +669,26 @@ def records_text(records: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def comparison(caption: str = "The paper's numbers and ours") -> Comparison:
+def comparison(caption: str = "The paper's numbers and ours", *, new: bool = True) -> Comparison:
     """This page's records as a table; put it last in a cell.
 
     Parameters
     ----------
     caption : str, optional
         Said above the table.
+    new : bool
+        Also what has no counterpart in the paper; without, the caption says how much that is and
+        where it stands.
 
     Returns
     -------
     Comparison
     """
-    return Comparison([dict(r) for r in _state["records"]], caption=caption)
+    records = [dict(r) for r in _state["records"]]
+    if new:
+        return Comparison(records, caption=caption)
+    tests = [r for r in records if r["verdict"] != "new here"]
+    if len(tests) < len(records):
+        rest = len(records) - len(tests)
+        caption += f" ({rest} more without a counterpart in the paper: see Results)"
+    return Comparison(tests, caption=caption)

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from glasslib import dynamics, frames  # noqa: E402
 from glasslib.descriptors import pair_graph, translated  # noqa: E402
+from glasslib.descriptors.pair_graphs import count_edge_inputs  # noqa: E402
 
 BOXES = {
     "cubic": ([6.0, 6.5, 7.0, 0, 0, 0], 3),
@@ -48,7 +49,7 @@ def brute(position, box, d, radius):
 
 
 @pytest.mark.parametrize("box", BOXES)
-@pytest.mark.parametrize("inputs", ["both", "inherent", "thermal"])
+@pytest.mark.parametrize("inputs", ["both", "full", "inherent", "thermal"])
 def test_edges_are_all_pairs_within_the_radius(box, inputs):
     frame, inherent = structure(box)
     edges, d = BOXES[box]
@@ -63,7 +64,10 @@ def test_edges_are_all_pairs_within_the_radius(box, inputs):
     distance = [np.linalg.norm(far[s, t]) for s, t in zip(source.tolist(), target.tolist())]
     np.testing.assert_allclose(g.edge_attr[:, :d], vector, atol=2e-6)
     np.testing.assert_allclose(g.edge_attr[:, d], distance, atol=2e-6)
-    assert g.edge_attr.shape == (len(source), d + 1)
+    if inputs == "full":
+        more = distance - np.linalg.norm(vector, axis=1)
+        np.testing.assert_allclose(g.edge_attr[:, d + 1], more, atol=2e-6)
+    assert g.edge_attr.shape == (len(source), count_edge_inputs(inputs, d))
     assert g.position.shape == (120, d)
     assert g.x.dtype == g.edge_attr.dtype == torch.float32
 

@@ -1,13 +1,15 @@
 """Chapter 5's questions on configurations whose answers are known."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from glasslib import book, dynamics, frames, production, simulate, systems
+from glasslib import book, dynamics, frames, production, simulate, stored, systems
 from glasslib.descriptors import averaged_energies
-from glasslib.studies import score
+from glasslib.studies import networks, score
 from glasslib.studies import temperatures as study
 
 SYSTEM = systems.get("kob-andersen-force-shifted").with_(n=300, alpha_times={1.0: 0.4, 1.5: 0.3})
@@ -193,3 +195,129 @@ def test_the_public_set_is_found_or_named():
     assert (train, test) == (list(range(8)), [8, 9])
     with pytest.raises(ValueError, match="n_test is 3 of 3"):
         study.split_public([1, 2, 3], 3)
+
+
+# ------------------------------------------------------------------------------------ networks
+
+RECIPE = networks.Recipe(temperatures=(1.0, 1.5), message_steps=1, steps=2)
+
+
+@pytest.fixture
+def stocked(folder, tmp_path):
+    """A copy of the chapter, and what is in it; the public set is not there."""
+    shutil.copytree(folder, tmp_path / "5")
+    return tmp_path / "5", networks.take_stock(tmp_path / "5", SYSTEM, root=tmp_path)
+
+
+def test_stock_tells_who_may_be_learned_from(stocked, tmp_path):
+    where, stock = stocked
+    assert {T: len(made) for T, made in stock.train.items()} == {1.5: 2, 1.0: 2}
+    assert set(stock.files[1.0]) == {"kob-andersen-force-shifted-1-1.gsd"}
+    assert [p.name for p in stock.tests if not isinstance(p, str)] == [
+        "kob-andersen-force-shifted-1.5-0.gsd", "kob-andersen-force-shifted-1-0.gsd",
+    ]  # fmt: skip
+    names = networks.take_stock(where, SYSTEM, root=tmp_path, read=False)
+    assert names.files == stock.files
+    assert names.train == {}
+
+
+def test_a_network_is_stored_with_what_it_has_learned_from(stocked):
+    where, stock = stocked
+    with pytest.raises(stored.StoredError, match="is not there. Make it"):
+        networks.network(RECIPE, where, stock)
+    with pytest.raises(stored.StoredError, match="is not there. Make it"):
+        networks.answers(RECIPE, where, stock)
+    made = networks.network(RECIPE, where, stock, make=True)
+    path = where / "networks" / f"{RECIPE.name}.safetensors"
+    assert made.trained_on_["configurations"] == {"1": 2, "1.5": 2}
+    before = path.stat().st_mtime_ns
+    again = networks.network(RECIPE, where, stock, make=True)
+    assert path.stat().st_mtime_ns == before  # read, not made
+    graph = networks.build_graph(stock.test[1.0][0], RECIPE, labels=False)
+    np.testing.assert_array_equal(made.predict(graph).node, again.predict(graph).node)
+    # files that have come since do no harm, others in the place of those seen do
+    more = {T: {**known, "new.gsd": "0"} for T, known in stock.files.items()}
+    networks.network(RECIPE, where, dataclasses.replace(stock, files=more))
+    other = {T: dict.fromkeys(known, "0") for T, known in stock.files.items()}
+    with pytest.raises(stored.StoredError, match="others now"):
+        networks.network(RECIPE, where, dataclasses.replace(stock, files=other))
+    path.rename(where / "networks" / f"{RECIPE.with_(lam=3.0).name}.safetensors")
+    with pytest.raises(stored.StoredError, match="others now"):
+        networks.network(RECIPE.with_(lam=3.0), where, stock)
+
+
+def test_too_few_to_learn_from_is_said(stocked):
+    _, stock = stocked
+    with pytest.raises(ValueError, match="0 configurations at T = 0.7 to learn from"):
+        networks.train(RECIPE.with_(temperatures=(0.7,)), stock.train)
+
+
+def test_answers_are_those_of_the_network(stocked):
+    where, stock = stocked
+    networks.network(RECIPE, where, stock, make=True)
+    with pytest.raises(stored.StoredError, match="is not there"):
+        networks.answers(RECIPE, where, stock)
+    found = networks.answers(RECIPE, where, stock, make=True)
+    assert list(found) == [1.5, 1.0]
+    model = networks.network(RECIPE, where, stock)
+    frame, said = stock.test[1.0][1], found[1.0]
+    graph = networks.build_graph(frame, RECIPE, labels=False)
+    one = model.predict(graph, n_augment=8)
+    A = frame.particles.typeid == 0
+    r = np.corrcoef(one.node[A], study.target(frame)[A])[0, 1]
+    assert said.nodes.each[1] == pytest.approx(r)
+    assert said.temperature[1] == pytest.approx(one.temperature)
+    # pairs one by one: A–A within 1.35 at rest
+    known, keep = dynamics.pair_labels(frame), study.scored_pairs(frame)
+    of = {tuple(p): v for p, v in zip(graph.pairs.tolist(), one.pair)}
+    mine = [of[tuple(sorted(p))] for p in known.pairs[keep].tolist()]
+    r = np.corrcoef(mine, known.change[keep])[0, 1]
+    assert said.pairs.each[1] == pytest.approx(r)
+    np.testing.assert_allclose(
+        said.field, model.predict(
+            networks.build_graph(stock.test[1.0][0], RECIPE, labels=False), n_augment=8
+        ).node, atol=6e-4,
+    )  # fmt: skip
+    again = networks.answers(RECIPE, where, stock)  # read
+    assert again[1.0].nodes.each == pytest.approx(said.nodes.each)
+    # another test set, another answer
+    shutil.copy(*(where / "isoconfigurational" / f"kob-andersen-force-shifted-1{n}.gsd"
+                  for n in (".5-0", "-0")))  # fmt: skip
+    with pytest.raises(stored.StoredError, match="of other inputs"):
+        networks.answers(RECIPE, where, networks.take_stock(where, SYSTEM, root=where.parent))
+
+
+def test_the_snapshot_alone_has_pairs_that_are_no_neighbours(stocked):
+    where, stock = stocked
+    recipe = RECIPE.with_(inputs="thermal")
+    model = networks.train(recipe, stock.train)
+    said = networks.ask(model, recipe, stock.test[1.5], n_augment=1)
+    assert np.all(np.isfinite(said.pairs.each))
+    graph = networks.build_graph(stock.test[1.5][0], recipe, labels=False)
+    far = np.array(
+        [[0, int(np.setdiff1d(np.arange(1, 300), graph.pairs[graph.pairs[:, 0] == 0][:, 1])[0])]]
+    )
+    assert np.isnan(networks._of_pairs(np.zeros(len(graph.pairs)), graph, far)).all()
+
+
+def test_a_family_differs_in_one_thing_each(stocked):
+    where, stock = stocked
+    family = networks.vary(RECIPE, n_seeds=2)
+    first = dataclasses.asdict(RECIPE)
+    for label, recipe in list(family.items())[1:]:
+        other = dataclasses.asdict(recipe)
+        assert sum(first[k] != other[k] for k in first) == 1, label
+    assert len({r.name for r in family.values()}) == len(family)
+    three = networks.vary(RECIPE.with_(temperatures=(1.0, 1.2, 1.5)))
+    assert three["two temperatures"].temperatures == (1.0, 1.5)
+    with pytest.raises(stored.StoredError):
+        networks.survey(family, where, stock)
+    networks.network(RECIPE, where, stock, make=True)
+    networks.answers(RECIPE, where, stock, make=True)
+    assert list(networks.survey(family, where, stock)) == ["seed 0"]
+    few = {k: family[k] for k in ("seed 0", "T = 1")}
+    found = networks.survey(few, where, stock, make=True)
+    assert list(found) == list(few)
+    assert np.isnan(found["T = 1"][1.0].temperature).all()  # one temperature teaches none
+    _, trial = networks.try_out(RECIPE, stock)
+    assert set(trial) == {1.0, 1.5}

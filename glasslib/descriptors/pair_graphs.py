@@ -20,8 +20,13 @@ from glasslib.neighbors import within
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-Inputs = Literal["both", "inherent", "thermal"]
-INPUTS: tuple[str, ...] = ("both", "inherent", "thermal")
+Inputs = Literal["both", "full", "inherent", "thermal"]
+INPUTS: tuple[str, ...] = ("both", "full", "inherent", "thermal")
+
+
+def count_edge_inputs(inputs: Inputs, dimensions: int) -> int:
+    """Columns of ``edge_attr``: a vector, a distance, and with ``"full"`` one more."""
+    return dimensions + (2 if inputs == "full" else 1)
 
 
 def pair_graph(
@@ -45,9 +50,12 @@ def pair_graph(
     inherent : (N, 3) or (N, d) float array, optional
         Positions in the inherent structure, σ_AA; ``frame.log["particles/inherent_position"]``
         unless given. Not needed for ``inputs="thermal"``.
-    inputs : {"both", "inherent", "thermal"}
+    inputs : {"both", "full", "inherent", "thermal"}
         Which structure decides who is a neighbour and gives the vectors: the inherent one, except
         with ``"thermal"``; and which the distances: the thermal one, except with ``"inherent"``.
+        ``"both"`` is the paper's. ``"full"`` adds how much longer the thermal distance is than
+        the inherent one. That is no new information, the latter being the length of the vector,
+        but spares a network learning to take it.
     radius : float
         Particles closer than this are joined, σ_AA.
     features : (N, k) float array, optional
@@ -70,8 +78,9 @@ def pair_graph(
     -------
     torch_geometric.data.Data
         ``x`` (N, 1 + k) float32: species, features · ``edge_index`` (2, n_edges) int64, both
-        directions, sorted by target, then source · ``edge_attr`` (n_edges, d + 1) float32: the
-        minimum image of the vector from source to target and the distance, σ_AA · ``pairs``
+        directions, sorted by target, then source · ``edge_attr`` (n_edges, d + 1 or, of ``"full"``,
+        d + 2) float32: the minimum image of the vector from source to target, the distance, and
+        what it has more than the vector's length, σ_AA · ``pairs``
         (n_pairs, 2) int64, i < j, sorted as :func:`glasslib.dynamics.bonds` does ·
         ``pair_index`` (n_edges,) int64: the row of ``pairs`` that each edge belongs to ·
         ``typeid`` (N,) int64 · ``position`` (N, d) float32, thermal, σ_AA · ``box`` (6,) float64
@@ -119,10 +128,13 @@ def pair_graph(
     target, source = near.source[order], near.index[order]
     vector = -near.vector[order][:, :d]  # from source to target
     distance = near.distance[order]
-    if inputs == "both":
+    lengths = [distance]
+    if inputs in ("both", "full"):
         separation = np.asarray(frame.particles.position, dtype=np.float64)
         separation = _nearest_image(separation[source] - separation[target], box, d)
-        distance = np.linalg.norm(separation, axis=1)
+        lengths = [np.linalg.norm(separation, axis=1)]
+        if inputs == "full":
+            lengths.append(lengths[0] - distance)
     ends = np.sort(np.stack([source, target], axis=1), axis=1)
     key = ends[:, 0] * n + ends[:, 1]
     unique, pair_index = np.unique(key, return_inverse=True)
@@ -136,7 +148,7 @@ def pair_graph(
     data = Data(
         x=torch.from_numpy(np.hstack(columns).astype(np.float32)),
         edge_index=torch.from_numpy(np.stack([source, target]).astype(np.int64)),
-        edge_attr=torch.from_numpy(np.column_stack([vector, distance]).astype(np.float32)),
+        edge_attr=torch.from_numpy(np.column_stack([vector, *lengths]).astype(np.float32)),
         pairs=torch.from_numpy(np.stack([unique // n, unique % n], axis=1)),
         pair_index=torch.from_numpy(pair_index.astype(np.int64)),
         typeid=torch.from_numpy(typeid),

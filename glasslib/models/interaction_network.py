@@ -58,7 +58,7 @@ from sklearn.exceptions import NotFittedError
 from torch import Tensor
 from torch_geometric.data import Data
 
-from glasslib.descriptors.pair_graphs import INPUTS
+from glasslib.descriptors.pair_graphs import INPUTS, count_edge_inputs
 from glasslib.frames import cell_matrix
 from glasslib.models import files
 from glasslib.models.blocks import WIDTH
@@ -294,15 +294,17 @@ class InteractionNetwork(BaseEstimator):
         Of the targets ``node``, ``pair`` and ``temperature`` over the training set.
     feature_mean_, feature_scale_ : (n_features,) float64 arrays
         By which further inputs are standardised.
+    length_mean_, length_scale_ : float64 arrays
+        By which the distances of edges are; vectors are left as they are.
     best_step_ : int
         After which the weights were taken.
     trained_on_ : dict
         Whatever the caller says of the training set.
     history_ : list of dict
         One row each ``evaluate_every`` steps: ``step``; ``train``, the means of the terms of the
-        loss since the last row, ``validation``, the same of the validation graphs as they stand,
-        and their ``node_r``, ``node_r_pooled`` and ``pair_r``, or None; ``seconds`` since the
-        start.
+        loss since the last row, None for those not yet switched on; ``validation``, the same of
+        the validation graphs as they stand, and their ``node_r``, ``node_r_pooled`` and
+        ``pair_r``, or None; ``seconds`` since the start.
 
     Examples
     --------
@@ -467,6 +469,10 @@ class InteractionNetwork(BaseEstimator):
 
     # ------------------------------------------------------------------------- preparation
 
+    def _new_network(self) -> Network:
+        edge_inputs = count_edge_inputs(self.inputs_, self.dimensions_)
+        return Network(1 + self.n_features_, edge_inputs, self.hidden, self.n_steps)
+
     def _learn_scales(self, graphs: list[Data]) -> None:
         """Means and standard deviations over the training set; says what is missing."""
         self.inputs_, self.dimensions_, self.n_features_, _ = _kind(graphs[0])
@@ -477,6 +483,9 @@ class InteractionNetwork(BaseEstimator):
         self.feature_mean_ = features.mean(axis=0)
         spread = features.std(axis=0)
         self.feature_scale_ = np.where(spread > 0, spread, 1.0)
+        lengths = torch.cat([g.edge_attr[:, self.dimensions_ :] for g in graphs]).double().numpy()
+        self.length_mean_, spread = lengths.mean(axis=0), lengths.std(axis=0)
+        self.length_scale_ = np.where(spread > 0, spread, 1.0)
         values = {
             "node": [getattr(g, "node_target", None) for g in graphs],
             "pair": [getattr(g, "pair_target", None) for g in graphs],
@@ -521,14 +530,18 @@ class InteractionNetwork(BaseEstimator):
         x = g.x.numpy().astype(np.float64)
         x[:, 1:] = (x[:, 1:] - self.feature_mean_) / self.feature_scale_
         x = torch.from_numpy(x.astype(np.float32))
+        given = g.edge_attr.numpy().astype(np.float64)
+        d = self.dimensions_
+        given[:, d:] = (given[:, d:] - self.length_mean_) / self.length_scale_
+        given = torch.from_numpy(given.astype(np.float32))
         index = g.edge_index.numpy()
         if device.type == "cpu" and self.hidden % WIDTH == 0:
             edges = Layout.of(index, g.num_nodes)
             place = torch.from_numpy(edges.slot)
-            attr = torch.zeros(edges.n_slots, -(-g.edge_attr.shape[1] // 4) * 4)
-            attr[place, : g.edge_attr.shape[1]] = g.edge_attr
+            attr = torch.zeros(edges.n_slots, -(-given.shape[1] // 4) * 4)
+            attr[place, : given.shape[1]] = given
         else:
-            edges, place, attr = g.edge_index, torch.arange(index.shape[1]), g.edge_attr
+            edges, place, attr = g.edge_index, torch.arange(index.shape[1]), given
             edges = edges.to(device)
         node = field = true = edge = labelled = temperature = None
         variance = 0.0
@@ -536,7 +549,6 @@ class InteractionNetwork(BaseEstimator):
             y = self._standard("node", g.node_target.double())
             node, variance = y.float(), float(y.var(correction=0))
             if self.node_weights[2] > 0:
-                d = self.dimensions_
                 matrix = np.asarray(cell_matrix(g.box.numpy()))[:d, :d]
                 field = Field(g.position.numpy(), matrix, tuple(self.radii), self.radii_width)
                 true = torch.from_numpy(field.correlations(y.numpy())[0]).float()
@@ -566,15 +578,17 @@ class InteractionNetwork(BaseEstimator):
 
     # ------------------------------------------------------------------------------ training
 
-    def _terms(self, out: tuple[Tensor, ...], graph: _Ready) -> dict[str, Tensor]:
-        """The terms of the loss that the graph has labels for."""
+    def _terms(
+        self, out: tuple[Tensor, ...], graph: _Ready, *, fields: bool = True
+    ) -> dict[str, Tensor]:
+        """The terms of the loss that the graph has labels for, with or without those of fields."""
         node, edge, whole, _ = out
         terms = {}
         if graph.node is not None:
             terms["node"] = (node - graph.node).square().mean()
-            if self.node_weights[1] > 0:
+            if fields and self.node_weights[1] > 0:
                 terms["variance"] = variance_loss(node, graph.node_variance)
-            if self.node_weights[2] > 0:
+            if fields and self.node_weights[2] > 0:
                 terms["correlation"] = correlation_loss(node, graph.correlation, graph.field)
         if graph.edge is not None:
             terms["pair"] = torch.dot((edge - graph.edge).square(), graph.labelled)
@@ -641,9 +655,7 @@ class InteractionNetwork(BaseEstimator):
         self.trained_on_ = _plain(trained_on or {}, "trained_on")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.network_ = Network(
-                1 + self.n_features_, self.dimensions_ + 1, self.hidden, self.n_steps
-            ).to(self.device)
+            self.network_ = self._new_network().to(self.device)
         with own_threads():
             _Run(self, graphs, validation, checkpoint).train(progress)
         return self
@@ -747,6 +759,8 @@ class InteractionNetwork(BaseEstimator):
             "types": self.types_,
             "feature_mean": self.feature_mean_.tolist(),
             "feature_scale": self.feature_scale_.tolist(),
+            "length_mean": self.length_mean_.tolist(),
+            "length_scale": self.length_scale_.tolist(),
             "scales": self.scales_,
             "best_step": self.best_step_,
             "trained_on": self.trained_on_,
@@ -766,8 +780,9 @@ class InteractionNetwork(BaseEstimator):
         header, weights = files.read(path, FORMAT)
         expected = {
             "parameters": dict, "inputs": str, "dimensions": int, "types": list,
-            "feature_mean": list, "feature_scale": list, "scales": dict, "best_step": int,
-            "trained_on": dict, "history": list, "format": str,
+            "feature_mean": list, "feature_scale": list, "length_mean": list,
+            "length_scale": list, "scales": dict, "best_step": int, "trained_on": dict,
+            "history": list, "format": str,
         }  # fmt: skip
         _same_names(set(header), set(expected), f"the header of {path}")
         for name, kind in expected.items():
@@ -787,7 +802,7 @@ class InteractionNetwork(BaseEstimator):
             model._take(header)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
-        network = Network(1 + model.n_features_, model.dimensions_ + 1, model.hidden, model.n_steps)
+        network = model._new_network()
         shapes = {k: tuple(v.shape) for k, v in network.state_dict().items()}
         _same_names(set(weights), set(shapes), f"the weights of {path}")
         for name, value in weights.items():
@@ -811,27 +826,37 @@ class InteractionNetwork(BaseEstimator):
             )
         if not header["types"] or not all(isinstance(t, str) for t in header["types"]):
             raise ValueError(f"types are {header['types']}; expected names of species.")
-        mean, scale = (
-            np.array(header[k], dtype=np.float64) for k in ("feature_mean", "feature_scale")
-        )
-        if mean.ndim != 1 or mean.shape != scale.shape:
-            raise ValueError(
-                f"feature_mean and feature_scale have shapes {mean.shape} and {scale.shape}; "
-                "expected one number a feature."
+        count = count_edge_inputs(header["inputs"], header["dimensions"]) - header["dimensions"]
+        means, scales = {}, {}
+        for what, n in (("feature", None), ("length", count)):
+            mean, scale = (
+                np.array(header[f"{what}_{k}"], dtype=np.float64) for k in ("mean", "scale")
             )
+            if mean.ndim != 1 or mean.shape != scale.shape or n not in (None, len(mean)):
+                raise ValueError(
+                    f"{what}_mean and {what}_scale have shapes {mean.shape} and {scale.shape}; "
+                    f"expected one number a {what}."
+                )
+            means[what], scales[what] = mean, scale
         _same_names(set(header["scales"]), {"node", "pair", "temperature"}, "the scales")
-        numbers = [mean, scale, *(s for s in header["scales"].values() if s is not None)]
+        numbers = [
+            *means.values(),
+            *scales.values(),
+            *(s for s in header["scales"].values() if s is not None),
+        ]
         for given in numbers:
             if not np.all(np.isfinite(np.asarray(given, dtype=np.float64))):
                 raise ValueError("a mean or scale is not finite; expected numbers.")
         for name, given in header["scales"].items():
             if given is not None and (len(given) != 2 or given[1] <= 0):
                 raise ValueError(f"the scale of {name} is {given}; expected [mean, scale].")
-        if np.any(scale <= 0):
-            raise ValueError("a feature_scale is not positive.")
+        for what, scale in scales.items():
+            if np.any(scale <= 0):
+                raise ValueError(f"a {what}_scale is not positive.")
         self.inputs_, self.dimensions_ = header["inputs"], header["dimensions"]
-        self.types_, self.n_features_ = header["types"], len(mean)
-        self.feature_mean_, self.feature_scale_ = mean, scale
+        self.types_, self.n_features_ = header["types"], len(means["feature"])
+        self.feature_mean_, self.feature_scale_ = means["feature"], scales["feature"]
+        self.length_mean_, self.length_scale_ = means["length"], scales["length"]
         self.scales_ = {k: None if v is None else tuple(v) for k, v in header["scales"].items()}
         self.best_step_, self.trained_on_ = header["best_step"], header["trained_on"]
         self.history_ = header["history"]
@@ -896,8 +921,9 @@ class _Run:
         if model.augment:
             draw = int(torch.randint(len(operations), (1,), generator=self.generator))
             attr = graph.turned(*operations[draw])
-        terms = model._terms(model._run(graph, attr), graph)
-        loss = model._loss(terms, warm=self.step >= model.warm_up)
+        warm = self.step >= model.warm_up
+        terms = model._terms(model._run(graph, attr), graph, fields=warm)
+        loss = model._loss(terms, warm=warm)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {float(loss)} at step {self.step}; lower lr, or look at the targets."

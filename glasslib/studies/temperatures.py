@@ -502,8 +502,9 @@ def survey(
     Returns
     -------
     dict
-        ``thermometers`` list of :class:`Thermometer`; ``transfer``, :class:`Transfer`; by
-        temperature ``moved``, (n_moves,) mean r of a model of all temperatures that learned from
+        ``thermometers`` list of :class:`Thermometer`; ``transfer``, :class:`Transfer`, with
+        the mixtures ``"mixed"``, of all temperatures, and where there are more than two ``"the
+        ends"``, of the coldest and the hottest; by temperature ``moved``, (n_moves,) mean r of a model of all temperatures that learned from
         targets moved as a whole, ``ceilings``, ``counts`` (configurations to learn from
         and asked) and ``S4`` (wave numbers and a curve for every configuration of the test sets
         and of the public one, :func:`correlate_field`); ``made``, the day.
@@ -549,13 +550,16 @@ def survey(
             return table[id(frame)]
 
         options["describe"] = once
+        mixtures = {"mixed": tuple(train)}
+        if len(train) > 2:
+            mixtures["the ends"] = (min(train), max(train))
         moves = [
             transfer(train, test, **options, alone=False, alter=move_field(seed + 100_000 * k))
             for k in range(n_moves)
         ]
         return {
             "thermometers": [asdict(t) for t in read_temperature(train, test)],
-            "transfer": transfer(train, test, **options).as_json(),
+            "transfer": transfer(train, test, **options, mixtures=mixtures).as_json(),
             "moved": {T: [m.scores["mixed"][T].mean[0] for m in moves] for T in test},
             "ceilings": {
                 T: [reaches(f, name, species=species) for f in m] for T, m in test.items()
