@@ -1032,13 +1032,19 @@ def _in_parts(
     parts = Path(f"{path}.parts")
     if path.exists():
         stored = frames.read(path)
-        if len(stored) != n:
+        if len(stored) > n or (len(stored) < n and drop):
             raise frames.FrameError(
                 f"{path} holds {len(stored)} configurations; this run makes {n}. Move it away to "
                 "make it anew."
             )
         for k, frame in enumerate(stored):
             _check_same_run(frame, expected(k), f"{path}[{k}]")
+        if len(stored) < n:  # the first of them, by :func:`collect`
+            with writing.claim(path):
+                for k, frame in enumerate(stored):
+                    if not (part := parts / f"{k:04d}.gsd").exists():
+                        frames.write(part, frame)
+                return _make_parts(path, n, one, expected, progress, drop)
         shutil.rmtree(parts, ignore_errors=True)  # left if the last call was killed at its very end
         if progress:
             progress(n, n)
@@ -1049,6 +1055,33 @@ def _in_parts(
             return _make_parts(path, n, one, expected, progress, drop)
     # another run has finished it since
     return _in_parts(path, n, one, expected, progress, drop)
+
+
+def collect(path: str | os.PathLike) -> int:
+    """Write what an unfinished :func:`isoconfigurational` has finished as its file.
+
+    The same run, called again, goes on after them. Draws of the configuration under way stay in
+    ``path.parts``.
+
+    Returns
+    -------
+    int
+        How many configurations the file holds.
+
+    Raises
+    ------
+    glasslib.frames.FrameError
+        Where there are none.
+    """
+    path = Path(path)
+    with writing.claim(path):
+        parts = sorted(Path(f"{path}.parts").glob("[0-9][0-9][0-9][0-9].gsd"))
+        if [int(p.stem) for p in parts] != list(range(len(parts))) or not parts:
+            raise frames.FrameError(f"{path}.parts holds no finished configurations.")
+        if path.exists() and len(frames.read(path)) >= len(parts):
+            return len(frames.read(path))
+        frames.write(path, [frames.read(p)[0] for p in parts])
+        return len(parts)
 
 
 def _make_parts(path: Path, n: int, one, expected, progress, drop) -> list[Frame]:

@@ -1,5 +1,6 @@
 """Protocols: resuming, killing, replicas, and what they record."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from oracles import refuses, same
 
-from glasslib import dynamics, engines, frames, neighbors, simulate, systems
+from glasslib import dynamics, engines, frames, neighbors, production, simulate, systems
 from glasslib.engines import base, edmd
 
 SYSTEM = systems.get("bihani-2d")
@@ -817,3 +818,39 @@ def test_windows_of_a_shorter_run_are_gone_on_with(tmp_path):
     key = "equilibration/self_isf_A"
     np.testing.assert_array_equal(made.log[key], whole.log[key])
     assert simulate.provenance(made)["n_windows"] == 4
+
+
+def test_finished_configurations_are_collected_and_the_run_goes_on_after_them(tmp_path):
+    system = systems.get("hard-disks").with_(n=40)
+    options = {"eta": 0.5, "sample_times": [0.5], "n_windows": 1, "n_thermo": 1}
+    starts = [simulate.equilibrated(system, **options, seed=k) for k in range(3)]
+    ask = {"n_replicas": 2, "sample_times": [0.1], "seed": 4}
+    whole = simulate.isoconfigurational(starts, system, **ask)
+    path = tmp_path / "iso.gsd"
+    with pytest.raises(frames.FrameError, match="no finished configurations"):
+        simulate.collect(path)
+
+    def stop(done, n):
+        if done >= 2 * 2:  # draws
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate.isoconfigurational(starts, system, **ask, path=path, progress=stop)
+    n = len(list((tmp_path / "iso.gsd.parts").glob("????.gsd")))
+    assert n
+    assert n < 3
+    assert simulate.collect(path) == n
+    assert len(frames.read(path)) == n
+    assert production.finished(path, 3) >= n
+    shutil.rmtree(tmp_path / "iso.gsd.parts")  # as in a fresh clone
+    assert production.finished(path, 3) == n
+    with pytest.raises(frames.FrameError, match="seed"):  # another run is refused, the file stays
+        simulate.isoconfigurational(starts, system, **{**ask, "seed": 5}, path=path)
+    assert len(frames.read(path)) == n
+    made = simulate.isoconfigurational(starts, system, **ask, path=path)
+    for a, b, c in zip(made, whole, frames.read(path), strict=True):
+        same(a, b)
+        same(c, b)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["iso.gsd"]
+    with pytest.raises(frames.FrameError, match="holds 3 configurations; this run makes 1"):
+        simulate.isoconfigurational(starts[:1], system, **ask, path=path)

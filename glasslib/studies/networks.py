@@ -176,10 +176,12 @@ class Stock:
     tests: list[Path | str]
 
 
-def take_stock(folder: Path, system: System, *, root: Path, read: bool = True) -> Stock:
+def take_stock(
+    folder: Path, system: System, *, root: Path, read: bool = True, public: bool = True
+) -> Stock:
     """What is there: a chapter's own configurations, and the public ones if they are here.
 
-    With ``read=False`` only names and checksums, quickly.
+    With ``read=False`` only names and checksums, quickly; with ``public=False`` only its own.
     """
     train = study.load(folder, system, test=False) if read else {}
     test = study.load(folder, system, test=True) if read else {}
@@ -190,8 +192,8 @@ def take_stock(folder: Path, system: System, *, root: Path, read: bool = True) -
             tests.append(path)
         else:
             files.setdefault(kT, {})[path.name] = _checksum(path)
-    public, paths, checksums = study.find_public(root)
-    if public.name == system.name:
+    maker, paths, checksums = study.find_public(root)
+    if public and maker.name == system.name:
         kT = float(system.temperatures[0])
         tests += checksums
         files[kT] = {f"public {k}": c[:16] for k, c in enumerate(checksums)}

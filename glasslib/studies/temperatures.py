@@ -356,6 +356,10 @@ class Transfer:
 
     scores: dict[object, dict[float, Scores]]
 
+    def learned_at_the_ends(self) -> dict[float, Scores]:
+        """Scores of the model of the coldest and the hottest temperature, by where it was asked."""
+        return self.scores["the ends" if "the ends" in self.scores else "mixed"]
+
     def as_json(self) -> dict:
         """What JSON can hold; :meth:`from_json` reads it."""
         return {
@@ -504,10 +508,11 @@ def survey(
     dict
         ``thermometers`` list of :class:`Thermometer`; ``transfer``, :class:`Transfer`, with
         the mixtures ``"mixed"``, of all temperatures, and where there are more than two ``"the
-        ends"``, of the coldest and the hottest; by temperature ``moved``, (n_moves,) mean r of a model of all temperatures that learned from
-        targets moved as a whole, ``ceilings``, ``counts`` (configurations to learn from
-        and asked) and ``S4`` (wave numbers and a curve for every configuration of the test sets
-        and of the public one, :func:`correlate_field`); ``made``, the day.
+        ends"``, of the coldest and the hottest; by temperature ``moved``, (n_moves,) mean r of a
+        model of all temperatures that learned from targets moved as a whole, ``ceilings``,
+        ``counts`` (configurations to learn from and asked) and ``S4`` (wave numbers and a curve
+        for every configuration of the test sets and of the public one, :func:`correlate_field`);
+        ``made``, the day.
 
     Raises
     ------
