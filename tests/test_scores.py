@@ -94,6 +94,7 @@ def inside(x, y, group):
     return found.r, found.low, found.high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "make", "numbers", "trials"),
     [
@@ -123,6 +124,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(how, make, numbers, trial
         assert 0.93 - error < held / trials < 0.97 + error, m
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("networks", [1, 5])
 @pytest.mark.parametrize("m", [5, 12])
 def test_resamples_of_few_blocks_hold_the_truth_as_often_as_they_say(m, networks):
