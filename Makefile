@@ -1,4 +1,4 @@
-# Everything a reader needs:  make book · make test · make lab · make data CHAPTER=1
+# Everything a reader needs:  make book · make test · make quick · make lab · make data CHAPTER=1
 # Only Python >= 3.11 and make are expected; the environment is made here, from the lock.
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,11 +15,12 @@ STAMP := $(VENV)/.stamp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
 
-.PHONY: help book test lab data readme check lint clean
+.PHONY: help book test quick lab data readme check lint clean
 
 help:  ## list what make can do
 	@echo "make book             run every page and build _build/html/index.html"
-	@echo "make test             unit tests, then every page at preset smoke"
+	@echo "make test             unit tests, and every page at preset smoke"
+	@echo "make quick            the tests that need no page and are not slow"
 	@echo "make lab              open the notebooks in JupyterLab"
 	@echo "make data CHAPTER=1   regenerate a chapter's production data (hours; resumes)"
 	@echo "make check            open the built pages in headless Chromium"
@@ -31,8 +32,12 @@ help:  ## list what make can do
 book: $(STAMP)  ## run every page and build the book
 	$(BIN)/python -m glasslib.cli book --workers $(WORKERS)
 
+# one thread a test process: the processes share the cores
 test: $(STAMP)  ## test everything
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+quick: $(STAMP)  ## test what takes seconds
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not page"
 
 lab: $(STAMP)  ## open the notebooks
 	$(BIN)/jupyter lab notebooks

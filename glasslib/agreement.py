@@ -165,8 +165,8 @@ def measure(
 def external(name: str, *, root: Path) -> Path | None:
     """A file that nobody in this project wrote, if it is here; they are not part of the book.
 
-    The first of :func:`glasslib.fetching.folders` that has it: ``$GLASSLIB_EXTERNAL``,
-    ``external`` in the clone ``root``, ``shared/external`` beside it.
+    The first of :func:`glasslib.fetching.folders` that has it: ``$GLASSLIB_EXTERNAL``, or
+    ``external`` in the clone ``root``.
     """
     return fetching.find(name, root=root)
 

@@ -180,7 +180,7 @@ def stage(runs: dict[str, running.Run]) -> Path:
     for name in ("_config.yml", "_toc.yml", "references.bib"):
         wanted[Path(name)] = root / name
     for path in sorted(root.glob("*.md")):
-        if path.name not in ("README.md", "CHANGELOG.md"):
+        if path.name not in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
             wanted[Path(path.name)] = path
     if (root / "CHANGELOG.md").is_file():
         wanted[Path("changelog.md")] = root / "CHANGELOG.md"

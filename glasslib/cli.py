@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="regenerate a chapter's production data")
     data.add_argument("chapter", nargs="?", help="number or folder name of the chapter")
     data.add_argument(
-        "--readme", action="store_true", help="bring the table in data/README.md up to date"
+        "--readme", action="store_true", help="bring data/README.md and data/SHA256SUMS up to date"
     )
     data.add_argument("--check", action="store_true", help="with --readme: only say if it is stale")
 
@@ -178,7 +178,7 @@ def _data(a: argparse.Namespace) -> int:
 
     if a.readme:
         if reporting.data_readme(check=a.check):
-            print("data/README.md: table updated")
+            print("data/README.md, data/SHA256SUMS: updated")
         return 0
     if not a.chapter:
         raise ValueError("no chapter given; expected a number such as 1: glasslib data 1")

@@ -766,8 +766,8 @@ def bond_breaking(
 
     :math:`C_B^i(t) = n_i(t|0) / n_i(0)`, where :math:`n_i(0)` neighbours were within A1 of
     particle i at first and :math:`n_i(t|0)` of these are within A2 at t (Shiba, Kawasaki and
-    Onuki, PRE 86, 041504 (2012)). A2 is larger, so that vibration breaks no bond. In 3D
-    Kob–Andersen A1 = 1.35 and A2 = 1.7 σ_AA are used here, in 2D 1.4 and 1.8 σ_ij.
+    Onuki, PRE 86, 041504 (2012)). A2 is larger, so that vibration breaks no bond. A1 and A2 of a
+    system are its ``bond_breaking_cutoffs``: 1.35 and 1.7 σ_AA in 3D Kob–Andersen.
 
     Parameters
     ----------

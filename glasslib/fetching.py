@@ -112,14 +112,13 @@ DATASETS: dict[str, Dataset] = {
 def folders(root: Path) -> list[Path]:
     """Where public data are looked for, in this order; :func:`fetch` writes to the first.
 
-    ``$GLASSLIB_EXTERNAL`` if it is set, ``external`` in the clone ``root``, and
-    ``shared/external`` beside it. None need exist.
+    ``$GLASSLIB_EXTERNAL`` if it is set, and ``external`` in the clone ``root``. Nothing outside
+    the clone is looked into unless that variable names it. None need exist.
     """
     given = os.environ.get("GLASSLIB_EXTERNAL")
     return [
         *([Path(given).expanduser().resolve()] if given else []),
         root / "external",
-        root.parent / "shared" / "external",
     ]
 
 

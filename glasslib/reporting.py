@@ -1,7 +1,8 @@
-"""Recorded numbers on their way out: ``data/results``, the README's table, ``data/README.md``."""
+"""What is generated: ``data/results``, the README's table, ``data/README.md``, ``SHA256SUMS``."""
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import math
@@ -151,9 +152,7 @@ def check_results() -> None:
 
 
 def results_markdown() -> str:
-    """The paper-against-ours tables as GitHub shows them: verdicts counted, then all by chapter.
-
-    Rows without a paper's number and with verdict "new here" are counted and not listed.
+    """How many verdicts of each kind every chapter has; number by number they are on *Results*.
 
     Returns
     -------
@@ -164,39 +163,15 @@ def results_markdown() -> str:
         chapters.setdefault(record["chapter"], []).append(record)
     if not chapters:
         return "No paper's number has been compared yet."
-    counted = [
+    lines = [
         "| Chapter | " + " | ".join(book.VERDICTS) + " |",
         "|---" + "|---:" * len(book.VERDICTS) + "|",
     ]
-    listed = []
     for chapter, records in chapters.items():
-        title = _title(chapter)
         counts = [sum(r["verdict"] == v for r in records) for v in book.VERDICTS]
-        counted.append(f"| {title} | " + " | ".join(str(n) if n else "–" for n in counts) + " |")
-        rows = [
-            _row(r) for r in records if r["verdict"] != "new here" or r.get("paper") is not None
-        ]
-        if rows:
-            listed += [
-                f"<details><summary>{title}: number by number</summary>", "",
-                "| Exhibit | Quantity | Paper | Here | Interval | Verdict |",
-                "|---|---|---|---|---|---|",
-                *rows, "", "</details>", "",
-            ]  # fmt: skip
-    return "\n".join([*counted, "", *listed]).rstrip()
-
-
-def _row(r: dict[str, Any]) -> str:
-    unit = f" {r['unit']}" if r.get("unit") else ""
-    cells = [
-        r["exhibit"],
-        r["quantity"],
-        "–" if r.get("paper") is None else f"{book.number(r['paper'])}{unit}",
-        f"{book.number(r['here'])}{unit}",
-        book.interval(r),
-        r["verdict"],
-    ]
-    return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+        cells = " | ".join(str(n) if n else "–" for n in counts)
+        lines.append(f"| {_title(chapter)} | {cells} |")
+    return "\n".join(lines)
 
 
 def _title(chapter: str) -> str:
@@ -249,76 +224,134 @@ def _between(path: Path, body: str, command: str, check: bool) -> bool:
     return True
 
 
-# --------------------------------------------------------------------------- data/README.md
+# --------------------------------------------------------------------------- data
 
 
-def data_markdown() -> str:
-    """The table of data files: bytes, SHA-256, what made them.
+def data_files() -> list[Path]:
+    """Finished data files of the book: what ``data/SHA256SUMS`` lists.
+
+    Work in progress (hidden, or below ``*.parts``), ``data/results`` and the files that describe
+    the folder are left out.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Sorted, relative to ``data``.
+    """
+    root = book.root() / "data"
+    found = (path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file())
+    return [
+        path
+        for path in found
+        if len(path.parts) > 1
+        and path.parts[0] != "results"
+        and not any(part.startswith(".") or part.endswith(".parts") for part in path.parts)
+    ]
+
+
+def checksums() -> str:
+    """What ``data/SHA256SUMS`` has to say, a line a file, as ``sha256sum -c`` reads it.
 
     Returns
     -------
     str
     """
-    root = book.root()
-    lines = [
-        "| File | Bytes | SHA-256 | Made by | Engine |",
-        "|---|---:|---|---|---|",
-    ]
-    for path in sorted((root / "data").rglob("*")):
-        relative = path.relative_to(root / "data")
-        if not path.is_file() or relative.as_posix() == "README.md":
-            continue
-        if relative.parts[0] == "results" or any(
-            p.startswith(".") or p.endswith(".parts") for p in relative.parts
-        ):
-            continue
-        made, engine = _made_by(path, relative)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        lines.append(
-            f"| `{relative.as_posix()}` | {path.stat().st_size} | `{digest}` | {made} | {engine} |"
-        )
-    if len(lines) == 2:
-        return "No data file has been produced yet."
-    return "\n".join(lines)
+    root = book.root() / "data"
+    lines = []
+    for path in data_files():
+        with (root / path).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        lines.append(f"{digest}  {path.as_posix()}\n")
+    return "".join(lines)
 
 
-def _made_by(path: Path, relative: Path) -> tuple[str, str]:
-    number = relative.parts[0].split("-")[0]
-    made = f"`make data CHAPTER={number}`" if number.isdigit() else "`make book`"
-    found = _provenance(path)
-    name, version = found.get("engine", ""), found.get("engine_version", found.get("version", ""))
-    return made, f"{name} {version}".strip() or "–"
+def data_markdown(*, check: bool = False) -> str:
+    """The table of data files: what they are, which page made them, how many, how large.
 
-
-def _provenance(path: Path) -> dict[str, Any]:
-    """Provenance stored in the last frame of a GSD file; empty for other files."""
-    if path.suffix != ".gsd":
-        return {}
-    import gsd.hoomd
-
-    from . import simulate
-
-    with gsd.hoomd.open(path) as trajectory:
-        return simulate.provenance(trajectory[-1]) if len(trajectory) else {}
-
-
-def data_readme(*, check: bool = False) -> bool:
-    """Bring the table in ``data/README.md`` up to date.
+    Rows come from ``data/contents.yml``: ``files``, a pattern below ``data``; ``what``; ``page``.
+    A file belongs to the first pattern that matches it.
 
     Parameters
     ----------
     check : bool
-        Change nothing; raise if it is stale.
+        Raise for a file that no pattern matches, which otherwise gets a row of its own.
 
     Returns
     -------
-    bool
-        True if the file was changed.
+    str
 
     Raises
     ------
     StaleError
-        If `check` and the table is stale, or if the markers are missing.
+        If `check` and a file is not described, or a description fits no file.
     """
-    path = book.root() / "data" / "README.md"
-    return _between(path, data_markdown(), "glasslib data --readme", check)
+    import yaml
+
+    root = book.root() / "data"
+    rows = yaml.safe_load((root / "contents.yml").read_text(encoding="utf-8")) or []
+    for row in rows:
+        if set(row) != {"files", "page", "what"}:
+            raise StaleError(f"data/contents.yml says {row}; expected files, page and what.")
+    sizes: dict[str, list[int]] = {row["files"]: [] for row in rows}
+    for path in data_files():
+        name = path.as_posix()
+        pattern = next((p for p in sizes if fnmatch.fnmatchcase(name, p)), None)
+        if pattern is None:
+            if check:
+                raise StaleError(
+                    f"data/{name} fits no line of data/contents.yml; say there what it is, then "
+                    "run: glasslib data --readme"
+                )
+            rows.append({"files": name, "what": "not described yet", "page": "–"})
+            pattern = name
+        sizes.setdefault(pattern, []).append((root / path).stat().st_size)
+    if check and (idle := next((p for p, found in sizes.items() if not found), None)):
+        raise StaleError(f"data/contents.yml describes {idle}, and no file fits; take it out.")
+    if not any(sizes.values()):
+        return "No data file has been produced yet."
+    lines = ["| Files | What | Page | Number | Size |", "|---|---|---|---:|---:|"]
+    for row in rows:
+        if found := sizes[row["files"]]:
+            lines.append(
+                f"| `{row['files']}` | {row['what']} | {row['page']} | {len(found)} "
+                f"| {_size(sum(found))} |"
+            )
+    every = [size for found in sizes.values() for size in found]
+    lines.append(f"| all | | | {len(every)} | {_size(sum(every))} |")
+    return "\n".join(lines)
+
+
+def _size(n: int) -> str:
+    return f"{n / 1e6:.1f} MB" if n >= 1e5 else f"{n / 1e3:.0f} kB"
+
+
+def data_readme(*, check: bool = False) -> bool:
+    """Bring ``data/SHA256SUMS`` and the table in ``data/README.md`` up to date.
+
+    Parameters
+    ----------
+    check : bool
+        Change nothing; raise if one is stale.
+
+    Returns
+    -------
+    bool
+        True if a file was changed.
+
+    Raises
+    ------
+    StaleError
+        If `check` and a file is stale or not described, or if the markers are missing.
+    """
+    folder, command = book.root() / "data", "glasslib data --readme"
+    changed = _between(folder / "README.md", data_markdown(check=check), command, check)
+    sums = folder / "SHA256SUMS"
+    old, new = sums.read_text(encoding="utf-8") if sums.is_file() else "", checksums()
+    if old == new:
+        return changed
+    if check:
+        differ = set(old.splitlines()) ^ set(new.splitlines())
+        name = min(line.partition("  ")[2] for line in differ)
+        raise StaleError(f"data/SHA256SUMS is stale, first at {name}; run: {command}")
+    book.write_text(sums, new)
+    return True

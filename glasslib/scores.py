@@ -468,16 +468,19 @@ def redrawn(groups: np.ndarray, n_boot: int, *, seed: int = 0) -> Iterator[np.nd
     n_boot, seed : int
         How many resamples; what they are drawn by.
 
-    Yields
+    Returns
+    -------
+    iterator of (rows,) int64 arrays
+        About n (1 − 3 / m) rows each.
+
+    Raises
     ------
-    (rows,) int64 array
-        About n (1 − 3 / m) of them.
+    ValueError
+        For fewer than five groups, at once: before the first resample is asked for.
     """
     members = _members(groups)
-    for drawn in np.random.default_rng(seed).integers(
-        len(members), size=(n_boot, len(members) - 3)
-    ):
-        yield np.concatenate([members[g] for g in drawn])
+    draws = np.random.default_rng(seed).integers(len(members), size=(n_boot, len(members) - 3))
+    return (np.concatenate([members[g] for g in drawn]) for drawn in draws)
 
 
 def _members(groups: np.ndarray) -> list[np.ndarray]:

@@ -125,8 +125,9 @@ class System:
     bond_cutoffs : dict
         ``{(a, b): r}`` first-neighbour cut-offs where the chapter uses fixed ones.
     wavenumber : float or None
-        First peak of the total structure factor at the deepest state point, where the
-        intermediate scattering function is looked at; 1/σ_AA.
+        Where the intermediate scattering function is looked at: near the first peak of the total
+        structure factor at the deepest state point; 1/σ_AA. Of 3D Kob–Andersen 7.25, between the
+        peak of A–A, 7.2, and the total one, 7.35.
     bond_breaking_cutoffs : (float, float) or None
         Distances A1, A2 of the bond-breaking correlation: neighbours within A1 at the start,
         still within A2 later; σ_AA.

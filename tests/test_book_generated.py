@@ -1,11 +1,15 @@
 """Files that are generated say what they are generated from."""
 
+import hashlib
 import json
 import re
+import shutil
+import subprocess
 
 import gsd.hoomd
 import numpy as np
 import pytest
+import yaml
 
 from glasslib import book, reporting, running
 
@@ -18,8 +22,39 @@ def test_readme_table_is_current():
     reporting.readme(check=True)
 
 
-def test_data_table_is_current():
+def test_data_table_and_checksums_are_current():
     reporting.data_readme(check=True)
+
+
+def test_readme_is_short_and_shows_a_picture():
+    text = (book.root() / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 120
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert pictures
+    for name in pictures:
+        assert (book.root() / name).stat().st_size < 200_000
+    for name in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (book.root() / name).exists(), name
+
+
+def test_checksums_are_what_sha256sum_reads():
+    tool = shutil.which("sha256sum")
+    if tool is None:
+        pytest.skip("no sha256sum")
+    done = subprocess.run(
+        [tool, "-c", "--quiet", "--strict", "SHA256SUMS"],
+        cwd=book.root() / "data", capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr[-500:]
+
+
+def test_pages_that_made_the_data_exist():
+    rows = yaml.safe_load((book.root() / "data" / "contents.yml").read_text(encoding="utf-8"))
+    for row in rows:
+        if row["page"] != "–":
+            page, path = running.find_page(row["page"])
+            assert page.split("/")[0] == row["files"].split("/")[0]
+            assert 'preset == \\"paper\\"' in path.read_text(encoding="utf-8"), page
 
 
 @pytest.fixture
@@ -29,6 +64,9 @@ def clone(tmp_path, monkeypatch):
     (tmp_path / "_toc.yml").write_text("root: intro\n")
     for path in (tmp_path / "README.md", tmp_path / "data" / "README.md"):
         path.write_text(f"# T\n{reporting.BEGIN}\n{reporting.END}\nafter\n")
+    (tmp_path / "data" / "contents.yml").write_text(
+        "- {files: 1-test/*.gsd, page: 1/page, what: frames}\n"
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -62,7 +100,7 @@ def test_results_change_only_when_they_mean_something_else(clone, monkeypatch):
     assert reporting.readme()
     text = (clone / "README.md").read_text()
     assert "| 1-test | 1 | – | – | – | – |" in text
-    assert "| Fig 1 | a\\|b | 1 s | 9 s | – | reproduces |" in text
+    assert "Fig 1" not in text, "number by number the Results page has them"
     assert (clone / "README.md").read_text().endswith("after\n")
     assert not reporting.readme()
     (clone / "README.md").write_text(f"{reporting.BEGIN}\nold\n{reporting.END}\n")
@@ -95,23 +133,44 @@ def test_markers_are_required(clone):
 
 
 def test_data_table_lists_finished_files(clone):
-    frame = gsd.hoomd.Frame()
-    frame.particles.N = 1
-    frame.log["provenance"] = np.frombuffer(
-        json.dumps({"engine": "lammps", "version": "20250722"}).encode(), dtype=np.uint8
-    )
-    with gsd.hoomd.open(clone / "data" / "1-test" / "a.gsd", "w") as out:
-        out.append(frame)
-    (clone / "data" / "1-test" / "b.gsd.parts").mkdir()
-    (clone / "data" / "1-test" / "b.gsd.parts" / "0000.gsd").write_bytes(b"half")
+    folder = clone / "data" / "1-test"
+    for name, content in (("a.gsd", b"one"), ("b.gsd", b"three"), (".c.gsd.partial", b"half")):
+        (folder / name).write_bytes(content)
+    (folder / "b.gsd.parts").mkdir()
+    (folder / "b.gsd.parts" / "0000.gsd").write_bytes(b"half")
     assert reporting.data_readme()
     text = (clone / "data" / "README.md").read_text()
-    assert re.search(
-        r"\| `1-test/a.gsd` \| \d+ \| `[0-9a-f]{64}` \| `make data CHAPTER=1` "
-        r"\| lammps 20250722 \|",
-        text,
-    )
+    assert "| `1-test/*.gsd` | frames | 1/page | 2 | 0 kB |" in text
     assert "parts" not in text
+    sums = (clone / "data" / "SHA256SUMS").read_text().splitlines()
+    assert [line[64:] for line in sums] == ["  1-test/a.gsd", "  1-test/b.gsd"]
+    assert sums[0].startswith(hashlib.sha256(b"one").hexdigest())
+    assert not reporting.data_readme(check=True)
+
+    (folder / "b.gsd").write_bytes(b"other")  # of the same size: the table cannot tell
+    with pytest.raises(reporting.StaleError, match="SHA256SUMS is stale, first at 1-test/b.gsd"):
+        reporting.data_readme(check=True)
+    assert reporting.data_readme()
+    (folder / "d.json").write_text("{}")
+    with pytest.raises(reporting.StaleError, match="data/1-test/d.json fits no line"):
+        reporting.data_readme(check=True)
+    assert reporting.data_readme()  # after hours of production it is listed all the same
+    assert "| `1-test/d.json` | not described yet |" in (clone / "data" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("- {files: 1-test/*.npz, page: 1/page, what: none}", "describes 1-test/[*].npz, and no"),
+        ("- {files: 1-test/*, page: 1/page, what: a, b}", "expected files, page and what"),
+    ],
+)
+def test_a_wrong_line_of_contents_is_refused(clone, line, told):
+    (clone / "data" / "1-test" / "a.gsd").write_bytes(b"")
+    with (clone / "data" / "contents.yml").open("a") as stream:
+        stream.write(line)
+    with pytest.raises(reporting.StaleError, match=told):
+        reporting.data_readme(check=True)
 
 
 def test_readme_example_runs(tmp_path, monkeypatch):

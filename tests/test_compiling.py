@@ -47,9 +47,10 @@ def work_in(folder, **environment):
         drop = ["setpriv", f"--bounding-set={lost}", f"--inh-caps={lost}"]
     done = subprocess.run(
         [*drop, sys.executable, "-c", WORK.format(names=COMPILED)],
+        # that it compiles is asked, not how well; nothing can be kept, so nobody gets this code
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
-             **environment},
-        capture_output=True, text=True, cwd="/", timeout=300,
+             "NUMBA_OPT": "0", **environment},
+        capture_output=True, text=True, cwd="/", timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-500:]
     assert done.stdout.startswith(f"[1, 0] {folder}")

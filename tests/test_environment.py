@@ -132,3 +132,28 @@ def test_no_file_names_a_private_place():
             continue
         match = private.search(path.read_text(encoding="utf-8", errors="ignore"))
         assert not match, f"{name} names {match[0]}"
+
+
+def test_workflows_pin_what_they_use():
+    """Actions by commit, and Pythons that the project allows, the oldest among them."""
+    least = Version(project()["requires-python"].removeprefix(">="))
+    used, pythons = [], set()
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+            used += [step["uses"] for step in job["steps"] if "uses" in step]
+            pythons |= set(job.get("strategy", {}).get("matrix", {}).get("python", []))
+    assert used
+    assert all(re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", one) for one in used), used
+    assert min(map(Version, pythons)) == least
+
+
+def test_files_that_contributing_names_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(
+        re.findall(r"`((?:glasslib|tests|data|notebooks)/[\w./-]+|[\w-]+\.(?:md|bib|yml))`", text)
+    )
+    named = {name for name in named if "NAME" not in name and name != "claims.yml"}
+    assert len(named) > 15
+    missing = [name for name in named if not (ROOT / name).exists()]
+    # said of a folder or of a page's file that a step makes
+    assert not missing, missing

@@ -260,7 +260,10 @@ def test_other_destinations(botan, tmp_path, monkeypatch):
 
 
 def test_order_of_the_places(clone, tmp_path, monkeypatch):
-    places = [tmp_path / "mine", clone / "external", clone.parent / "shared" / "external"]
+    places = [tmp_path / "mine", clone / "external"]
+    beside = clone.parent / "shared" / "external" / "x"
+    beside.mkdir(parents=True)
+    (beside / "y").write_text("not looked for: no variable names this folder")
     monkeypatch.setenv("GLASSLIB_EXTERNAL", str(places[0]))
     assert fetching.folders(clone) == places
     assert agreement.external("x/y", root=clone) is None

@@ -201,6 +201,7 @@ def test_without_the_extra_terms_the_loss_is_the_mean_square():
     assert float(warm - cold) == pytest.approx(extra, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_mixed_precision_is_near_and_a_gradient_cannot_be_taken_twice():
     graphs = [make(seed, n=100) for seed in (0, 1)]
     exact, mixed = small(steps=0).fit(graphs), small(steps=0, precision="mixed").fit(graphs)
@@ -344,6 +345,7 @@ def pearson(a, b):
     return np.corrcoef(a, b)[0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed"])
 def test_two_configurations_are_learned_by_heart(precision):
     graphs = [make(seed, n=40) for seed in (0, 1)]

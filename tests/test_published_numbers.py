@@ -32,6 +32,7 @@ def test_the_quench_is_worth_more_than_the_averages():
         assert gap.mean() > 4 * gap.std(ddof=1) / np.sqrt(10)
 
 
+@pytest.mark.slow
 def test_stored_results_are_those_of_the_code():
     """LR(0) of thermal positions, learned here and now from the ten public configurations."""
     made = [

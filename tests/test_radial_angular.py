@@ -353,7 +353,9 @@ def test_memory_beside_the_result_is_bounded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "out", [np.empty((216, 30)), np.empty((216, 3 * 110), np.float32), [[0.0]]], ids=str
+    "out",
+    [np.zeros((216, 30)), np.zeros((216, 3 * 110), np.float32), [[0.0]]],
+    ids=["width", "dtype", "no array"],
 )
 def test_out_that_does_not_fit(out):
     refuses(

@@ -197,9 +197,9 @@ def test_sigkill_loses_at_most_the_configuration_under_way(tmp_path, liquid):
     finished = 0
     for delay in (0.0, 0.05):  # just after a configuration; in the middle of the next
         process = subprocess.Popen(command)
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while len(done(parts)) <= finished and process.poll() is None:
-            assert time.monotonic() < deadline, "no configuration in five minutes"
+            assert time.monotonic() < deadline, "no configuration in ten minutes"
             time.sleep(0.002)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)

@@ -31,6 +31,7 @@ def folder(tmp_path_factory):
     return where
 
 
+@pytest.mark.slow
 def test_what_is_there_is_found_by_temperature_and_liquid(folder):
     test, train = (study.load(folder, SYSTEM, test=which) for which in (True, False))
     assert list(test) == list(train) == [1.5, 1.0]
@@ -45,6 +46,7 @@ def test_what_is_there_is_found_by_temperature_and_liquid(folder):
     assert "T = 0.7: 0 of 1 for tests, 0 of 0 to learn from" in said
 
 
+@pytest.mark.slow
 def test_test_sets_keep_their_noise_and_training_sets_do_not(folder):
     (f, *_), (g, *_) = (study.load(folder, SYSTEM, test=t)[1.0] for t in (True, False))
     assert simulate.provenance(f)["n_replicas"] == 4
@@ -68,6 +70,7 @@ def test_test_sets_keep_their_noise_and_training_sets_do_not(folder):
     np.testing.assert_array_equal(pairs[keep], A)
 
 
+@pytest.mark.slow
 def test_a_second_call_makes_nothing(folder):
     path = folder / "isoconfigurational" / "kob-andersen-force-shifted-1-0.gsd"
     before = path.stat().st_mtime_ns
@@ -124,6 +127,7 @@ def test_a_thermometer_that_is_a_straight_line(monkeypatch):
     assert study.read_temperature({0.5: [0.5]}, test) == []
 
 
+@pytest.mark.slow
 def test_transfer_finds_what_it_was_given(folder):
     """Targets made from the inputs: foretold at the other temperature; controls are not."""
     train, test = (study.load(folder, SYSTEM, test=t) for t in (False, True))
@@ -175,6 +179,7 @@ def test_scores_of_configurations():
         good.gain(score(truths[:2], truths[:2]))
 
 
+@pytest.mark.slow
 def test_a_moved_field_is_the_same_field_elsewhere(folder):
     f = study.load(folder, SYSTEM, test=True)[1.0][0]
     values = np.arange(300.0)
