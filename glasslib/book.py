@@ -333,6 +333,10 @@ def record(
             f"verdict is {verdict!r}; expected one of {', '.join(map(repr, VERDICTS))}: "
             "choose the one that is true and put details in note."
         )
+    low, high = (  # numbers out of NumPy have a NaN too
+        end.item() if hasattr(end, "item") and getattr(end, "ndim", 0) == 0 else end
+        for end in (low, high)
+    )
     if all(isinstance(end, float) and math.isnan(end) for end in (low, high)):
         low = high = None
     values = {"here": _finite("here", here)}

@@ -475,7 +475,7 @@ def try_out(recipe: Recipe, stock: Stock, *, name: str = "C_B", species: int = 0
     model : glasslib.models.InteractionNetwork
     answers : dict of float to Answer
     """
-    asked = {T: made[1:2] for T, made in stock.test.items() if len(made) > 1}
+    asked = {T: made[1:3] for T, made in stock.test.items() if len(made) > 1}
     small = recipe.with_(temperatures=tuple(asked)[:2], steps=4, message_steps=1)
     seen = {T: stock.test[T][:1] for T in small.temperatures}
     model = train(small, seen, name=name, n_validation=0)
