@@ -651,6 +651,60 @@ class Comparison:
         return records_text(self.records)
 
 
+class Overview:
+    """Records by paper and exhibit: how many came out how; shows itself as :class:`Comparison`.
+
+    Parameters
+    ----------
+    records : list of dict
+        As :func:`results` gives them; those without a counterpart in a paper are left out.
+    caption : str
+    links : dict, optional
+        Page name to address.
+    """
+
+    def __init__(
+        self,
+        records: list[dict[str, Any]],
+        *,
+        caption: str,
+        links: dict[str, str] | None = None,
+    ) -> None:
+        self.caption, self.links = caption, links or {}
+        self.rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for r in records:
+            if r["verdict"] != "new here":
+                self.rows.setdefault((r["page"], r["exhibit"]), []).append(r)
+
+    def _counts(self, rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
+        verdicts = [r["verdict"] for r in rows]
+        return [(v, verdicts.count(v)) for v in VERDICTS if v in verdicts]
+
+    def _repr_html_(self) -> str:
+        esc, lines = html.escape, []
+        for (page, exhibit), rows in self.rows.items():
+            words = []
+            for name, n in self._counts(rows):
+                slug, count = name.replace(" ", "-"), f"{n} × " if n > 1 else ""
+                mark = f'<span aria-hidden="true">{_MARKS[name]}</span>'
+                words.append(f'<span class="gl-{slug}">{mark} {count}{esc(name)}</span>')
+            address = self.links.get(page)
+            name = esc(page)
+            name = f'<a href="{esc(address)}">{name}</a>' if address else name
+            lines.append(
+                f'<tr><th scope="row">{esc(exhibit)}</th>'
+                f'<td class="gl-verdict">{"<br>".join(words)}</td><td>{name}</td></tr>'
+            )
+        return _html_table(["Exhibit", "Verdict", "Page"], lines, self.caption)
+
+    def __repr__(self) -> str:
+        lines = [self.caption]
+        for (page, exhibit), rows in self.rows.items():
+            counts = ", ".join(f"{n} {name}" for name, n in self._counts(rows))
+            lines.append(f"{exhibit}  {counts}  {page}")
+        return "\n".join(lines)
+
+
 def records_text(records: list[dict[str, Any]]) -> str:
     """Records as an aligned plain-text table, one line each."""
     heads = ["exhibit", "quantity", "paper", "here", "interval", "unit", "verdict"]
