@@ -359,7 +359,7 @@ HEAVY = SOFT_3D.with_(name="heavy", masses={"B": 9.0})
 def test_energy_and_momentum_with_masses(engine, liquids):
     frame = frames.copy(liquids[3])
     frame.particles.velocity = None
-    times = np.linspace(0, 2, 5)
+    times = [0.0, 0.1, 1.0, 2.0]
     run = list(
         engine.run(
             frame, HEAVY, kT=1.0, duration=2, sample_times=times, dt=0.002, ensemble="nve", seed=1
@@ -375,13 +375,13 @@ def test_energy_and_momentum_with_masses(engine, liquids):
         kinetic = 0.5 * np.sum(m * v**2)
         assert f.log["kinetic_energy"][0] == pytest.approx(kinetic / frame.particles.N, rel=1e-5)
         assert f.log["kT"][0] == pytest.approx(2 * kinetic / (3 * (frame.particles.N - 1)))
-    light = last(engine.run(frame, SOFT_3D, kT=1.0, duration=2, dt=0.002, ensemble="nve", seed=1))
+    light = last(engine.run(frame, SOFT_3D, kT=1.0, duration=0.1, dt=0.002, ensemble="nve", seed=1))
     b = frame.particles.typeid == 1
     far = [
         np.sqrt(np.mean((frames.unwrapped(f) - frames.unwrapped(frame))[b] ** 2))
-        for f in (run[-1], light)
+        for f in (run[1], light)
     ]
-    assert far[0] < 0.8 * far[1]  # heavy particles lag
+    assert far[0] < 0.5 * far[1]  # heavy particles lag, by 3 at first
 
 
 def test_species_of_all_masses_have_one_temperature(engine, liquids):
@@ -397,7 +397,7 @@ def test_species_of_all_masses_have_one_temperature(engine, liquids):
 
 
 def test_masses_of_a_system():
-    frame = start(SOFT_3D)
+    frame = start(SOFT_3D.name)
     frame.particles.mass = np.where(frame.particles.typeid == 1, 9, 1).astype(np.float32)
     frames.check(frame, system=HEAVY)
     refuses(lambda: frames.check(frame, system=SOFT_3D), "masses are [1, 9]", "with_(masses")
@@ -421,7 +421,7 @@ TABLE_AND_PAIRS = MIXED_3D.with_(
     ("table", "pairs"), [(TABLES, SOFT_3D), (TABLE_AND_PAIRS, MIXED_3D)], ids=lambda s: s.name
 )
 def test_tables_against_the_function_they_sample(engine, table, pairs):
-    frame = start(pairs, noise=0.03)
+    frame = start(pairs.name, noise=0.03)
     a, b, slow = (*(engine.evaluate(frame, s).log for s in (table, pairs)), pair_sum(frame, table))
     for other in (b, slow):
         for key in ("particles/energy", "particles/force", "pressure"):
