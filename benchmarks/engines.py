@@ -3,7 +3,8 @@
     python benchmarks/engines.py [--repeats 5] [--steps 2000]
 
 Both sides of a pair run in this one process, by turns, beginning with either in alternation, and
-are timed in CPU seconds: other work on the machine slows both alike. The ratio is the median over
+are timed in CPU seconds: other work on the machine slows both alike. Both have the same skin of
+their neighbour lists, so that the ratio is what glasslib costs. The ratio is the median over
 repeats. HOOMD-blue is measured where it is installed. Writes ``benchmarks/results/engines.json``.
 """
 
@@ -35,7 +36,7 @@ boundary p p p
 region box block {low} {high} {low} {high} {zlow} {zhigh}
 create_box 2 box
 mass * 1.0
-neighbor 0.5 bin
+neighbor {skin} bin
 neigh_modify every 1 delay 0 check yes
 pair_style lj/cut 2.5
 pair_coeff 1 1 1.0 1.0 2.5
@@ -67,6 +68,7 @@ def bare_lammps(frame: Frame, system: System, steps: int) -> int:
     script = LAMMPS_SCRIPT.format(
         d=d, low=-edge / 2, high=edge / 2, zlow=-z, zhigh=z, dt=system.dt,
         damp=system.thermostat_time, flat="fix flat all enforce2d" if d == 2 else "",
+        skin=lammps_engine._skin(system),
         shift="yes" if system.pair("A", "A").truncation == "shift" else "no",
     )  # fmt: skip
     lmp.commands_string(script)

@@ -85,6 +85,30 @@ def liquid_averages(
     return {**out, "r": r.tolist(), "g": mean.tolist(), "g_error": error.tolist()}
 
 
+def half_step_excess(force: np.ndarray, *, dt: float, dimensions: int) -> float:
+    r"""By how much the temperature of half-step velocities exceeds that of full-step ones.
+
+    With :math:`\mathbf v_{n+1/2} = \mathbf v_n + \mathbf F_n\,\delta t/2` (unit mass) and
+    velocities independent of forces, :math:`\Delta T = \delta t^2 \langle F^2\rangle / 4d`.
+    HOOMD-blue's thermostat acts between the two halves of a step and holds the half-step
+    temperature, LAMMPS's holds the full-step one; frames of both have full-step velocities.
+
+    Parameters
+    ----------
+    force : (N, 3) array, ε_AA/σ_AA
+    dt : float
+        Time step, τ.
+    dimensions : {2, 3}
+
+    Returns
+    -------
+    float
+        ε_AA.
+    """
+    squares = np.sum(np.asarray(force, dtype=float) ** 2, axis=1)
+    return float(dt**2 * squares.mean() / (4 * dimensions))
+
+
 def energy_drift(
     engine: Engine,
     frame: Frame,

@@ -42,6 +42,13 @@ def parser() -> argparse.ArgumentParser:
         help="set a parameter of the page; may be repeated",
     )  # fmt: skip
     run.add_argument("--preset", help="smoke, book or paper (the page's own default: book)")
+    run.add_argument(
+        "--engine", metavar="NAME", help="who simulates: auto, hoomd or lammps; as -p engine NAME"
+    )
+    run.add_argument(
+        "--device", metavar="WHERE",
+        help="where HOOMD-blue runs: auto, cpu, gpu or the number of a GPU; as -p device WHERE",
+    )  # fmt: skip
     run.add_argument("--output", type=Path, metavar="DIR", help="where the results go")
     run.add_argument(
         "--timeout", type=float, default=900, metavar="S",
@@ -143,6 +150,14 @@ def _run(a: argparse.Namespace) -> int:
                 f"parameter {name} is given twice, {given[name]!r} and {value!r}; expected once."
             )
         given[name] = value
+    for name in ("engine", "device"):
+        if (value := getattr(a, name)) is not None:
+            if name in given:
+                raise running.PageError(
+                    f"parameter {name} is given twice, {given[name]!r} and {value!r}; "
+                    "expected once."
+                )
+            given[name] = value
     run = running.run_page(
         a.page, parameters=given, preset=a.preset, output=a.output, timeout=a.timeout or None,
         force=a.force, live=a.live, threads=a.threads,

@@ -602,10 +602,13 @@ def check(frame: Frame, *, system: object | None = None, where: str = "frame") -
                 f"{system.name!r} knows {', '.join(system.types)}. Rename the types."
             )
         if p.mass is not None and np.any(np.asarray(p.mass) != 1):
-            raise FrameError(
-                f"{where}: masses are {_list(np.unique(p.mass))}; the systems of this book have "
-                "mass 1 throughout. Set particles.mass to None."
-            )
+            own = system.mass([types[i] for i in typeid])
+            if np.any(np.abs(np.asarray(p.mass) - own) > 1e-5 * own):
+                raise FrameError(
+                    f"{where}: masses are {_list(np.unique(p.mass))}; system {system.name!r} has "
+                    f"{_list(np.unique(own))}. Set particles.mass to None, or give the system its "
+                    "own with system.with_(masses=...)."
+                )
         if system.hard and p.diameter is not None and np.any(np.asarray(p.diameter) != 1):
             own = np.array([system.diameters[types[i]] for i in typeid])
             if (worst := np.abs(np.asarray(p.diameter) - own).max()) > 1e-4:

@@ -541,7 +541,7 @@ def run_key(page: str, path: Path, values: Mapping[str, Any]) -> str:
         source_digest(path),
         code_digest(),
         data_digest(data_folders(page, path)),
-        json.dumps(engines.available(), sort_keys=True),
+        json.dumps(engines.fingerprint(), sort_keys=True),
         json.dumps(dict(values), sort_keys=True, default=str),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -105,7 +105,7 @@ def liquid(
         With velocities; equilibrated only as far as ``duration`` suffices: below the onset
         temperature go on with :func:`equilibrate`, and look at two-time correlations.
     """
-    driver = engines.choose(system, engine)
+    driver = engines.choose(system, engine, n=n)
     _check_temperature(system, kT)
     if system.hard:
         from glasslib.engines import edmd
@@ -139,7 +139,7 @@ def equilibrate(
     frame: Frame, system: System, *, kT: float, duration: float, engine: str = "auto"
 ) -> Frame:
     """The frame after ``duration`` τ at constant volume and temperature ``kT``."""
-    driver = engines.choose(system, engine)
+    driver = engines.choose(system, engine, n=frame.particles.N)
     return _last(driver.run(frame, system, kT=kT, duration=duration))
 
 
@@ -193,7 +193,7 @@ def equilibrated(
         system's ``wavenumber``. ``equilibration/position``, (n_windows, 3 N) float32: positions
         at the end of each window, x, y, z of one particle after the other.
     """
-    driver = engines.choose(system, engine)
+    driver = engines.choose(system, engine, n=n)
     _check_temperature(system, kT)
     times = base.check_times(sample_times)
     if system.dt:  # the steps that will be sampled
@@ -255,7 +255,8 @@ def equilibrated(
                     frames.write(part, current)
             else:
                 (current,) = frames.read(part)
-                expected = {**protocol, **asked, **state, "times": times, "window": w}
+                expected = {**protocol, **state, "times": times, "window": w}
+                expected["engine"] = driver.name
                 del expected["n_windows"]
                 _check_same_run(current, expected, str(part))
             made.append(current)
@@ -275,7 +276,7 @@ def equilibrated(
     def expected(_: int) -> dict:
         return {**protocol, **asked, **state, "equilibration/times": times}
 
-    return _in_parts(path, 1, one, expected, None)[0]
+    return _in_parts(path, 1, one, expected, None, driver)[0]
 
 
 def snapshots(equilibrated: Frame, first: int = 0) -> list[Frame]:
@@ -381,7 +382,7 @@ def inherent_structure(
     engine: str = "auto",
 ) -> Frame:
     """The frame at its nearest energy minimum; at zero pressure too with ``relax_box``."""
-    driver = engines.choose(system, engine)
+    driver = engines.choose(system, engine, n=frame.particles.N)
     return driver.minimize(frame, system, force_tolerance=force_tolerance, relax_box=relax_box)
 
 
@@ -434,7 +435,7 @@ def cage_positions(
     if not (np.isfinite(duration) and duration > 0):
         raise ValueError(f"duration is {duration} τ; expected a positive time.")
     frames.check(frame, system=system)
-    driver = engines.choose(system, engine)
+    driver = engines.choose(system, engine, n=frame.particles.N)
     times = duration * np.arange(1, n_samples + 1) / n_samples
     if system.dt:
         times = np.unique(np.maximum(np.rint(times / system.dt), 1)) * system.dt
@@ -443,8 +444,9 @@ def cage_positions(
     total, squares = np.zeros_like(origin), np.zeros(len(origin))
     for run in range(n_runs):
         begin.particles.velocity = base.thermal_velocities(
-            frame.particles.N, kT, np.random.default_rng((seed, run)), dimensions=system.dimensions
-        )
+            frame.particles.N, kT, np.random.default_rng((seed, run)),
+            dimensions=system.dimensions, mass=base.masses(frame, system),
+        )  # fmt: skip
         for sample in driver.run(begin, system, kT=kT, duration=times[-1], sample_times=times):
             shift = frames.unwrapped(sample) - origin
             total += shift
@@ -508,7 +510,7 @@ def cool(
         raise ValueError("temperatures must descend: cooling goes from hot to cold. Sort them.")
     if steps_per_ramp < 1:
         raise ValueError(f"steps_per_ramp is {steps_per_ramp}; expected at least 1.")
-    driver = engines.choose(system, engine)
+    driver = engines.choose(system, engine, n=frame.particles.N)
     frame = frames.wrapped(frames.check(frame, system=system))
     if frame.particles.velocity is None or not np.any(frame.particles.velocity):
         raise ValueError(
@@ -545,6 +547,7 @@ def cool(
                 "particles/thermal_velocity": np.array(thermal.particles.velocity),
             }
         )
+        quenched.configuration.step = k * int(steps_per_ramp)  # ramps begin from stored frames
         return _stamped(quenched, driver, **protocol)
 
     def expected(k: int) -> dict:
@@ -553,8 +556,9 @@ def cool(
         return {**protocol, **asked, "kT": temperatures[k : k + 1], "cooling_rate": rate, **first}
 
     return _in_parts(
-        path, len(temperatures), one, expected, progress, drop=("particles/thermal_velocity",)
-    )
+        path, len(temperatures), one, expected, progress, driver,
+        drop=("particles/thermal_velocity",),
+    )  # fmt: skip
 
 
 def _thermal(quenched: Frame) -> Frame:
@@ -679,7 +683,7 @@ def isoconfigurational(
             f"pair_radius is {pair_radius} and inherent {inherent}; expected a positive distance, "
             "and inherent=True: pairs are those of the inherent structure."
         )
-    driver = engines.choose(system, engine)
+    driver = engines.choose(system, engine, n=configurations[0].particles.N)
     times = np.asarray(sample_times, dtype=float)
     for i, c in enumerate(configurations):
         frames.check(c, system=system, where=f"configuration {i}")
@@ -756,7 +760,7 @@ def isoconfigurational(
         start = {"position": configurations[c].particles.position}
         return {**protocol, **asked, "times": times, "run_kT": np.array([float(kT)]), **start}
 
-    return _in_parts(path, len(configurations), one, expected, None)
+    return _in_parts(path, len(configurations), one, expected, None, driver)
 
 
 def label_replicas(
@@ -796,7 +800,7 @@ def label_replicas(
         )
     d = system.dimensions
     moved = np.reshape(moved, (frame.particles.N, -1, d)).transpose(1, 0, 2).astype(float)
-    driver = engines.choose(system, engine)
+    driver = engines.choose(system, engine, n=frame.particles.N)
     start = frames.copy(frame, log={k: frame.log[k] for k in ("times", "kT") if k in frame.log})
     quenched = driver.minimize(start, system)
     r0 = frames.unwrapped(start)[:, :d]
@@ -899,7 +903,7 @@ def _draw(
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     begin = frames.copy(start, log={})
     begin.particles.velocity = base.thermal_velocities(
-        start.particles.N, kT, rng, dimensions=system.dimensions
+        start.particles.N, kT, rng, dimensions=system.dimensions, mass=base.masses(start, system)
     )
     r0 = frames.unwrapped(begin)
     run = driver.run(
@@ -981,8 +985,9 @@ def _interactions(system: System) -> dict:
         "diameters": [float(system.diameters[t]) for t in system.types],
         "wavenumber": system.wavenumber,
         "thermostat_time": system.thermostat_time,
-        "interactions": [float(x) for p in pairs for x in (p.epsilon, p.sigma, p.r_cut)],
+        "interactions": [float(x) for p in pairs for x in p.numbers],
         "truncations": ", ".join(p.truncation for p in pairs),
+        "masses": [float(m) for m in system.mass(system.types)] if system.masses else None,
     }
     return {k: v for k, v in found.items() if v is not None and v != [] and v != ""}
 
@@ -1012,13 +1017,16 @@ def _in_parts(
     one: Callable[[int, Frame | None], Frame],
     expected: Callable[[int], dict],
     progress: Callable[[int, int], None] | None,
+    driver: engines.Engine,
     drop: Sequence[str] = (),
 ) -> list[Frame]:
     """Make ``n`` frames one after the other, each from the one before, resuming from disk.
 
     Finished frames lie in ``path.parts/0000.gsd`` … until all are there; then ``path`` is
     written whole, without the log entries in ``drop``, and the parts are removed. Frame ``k``
-    found on disk must hold what ``expected(k)`` says, see :func:`_check_same_run`. Of two runs
+    found on disk must hold what ``expected(k)`` says, see :func:`_check_same_run`; one that is
+    gone on from must also be of the engine ``driver``, whole files may be of any that was not
+    asked for otherwise. Of two runs
     on one path the second is refused while the first goes on (:func:`glasslib.writing.claim`).
     """
     made: list[Frame] = []
@@ -1044,7 +1052,7 @@ def _in_parts(
                 for k, frame in enumerate(stored):
                     if not (part := parts / f"{k:04d}.gsd").exists():
                         frames.write(part, frame)
-                return _make_parts(path, n, one, expected, progress, drop)
+                return _make_parts(path, n, one, expected, progress, driver, drop)
         shutil.rmtree(parts, ignore_errors=True)  # left if the last call was killed at its very end
         if progress:
             progress(n, n)
@@ -1052,9 +1060,9 @@ def _in_parts(
     frames.check_writable(path)
     with writing.claim(path):
         if not path.exists():
-            return _make_parts(path, n, one, expected, progress, drop)
+            return _make_parts(path, n, one, expected, progress, driver, drop)
     # another run has finished it since
-    return _in_parts(path, n, one, expected, progress, drop)
+    return _in_parts(path, n, one, expected, progress, driver, drop)
 
 
 def collect(path: str | os.PathLike) -> int:
@@ -1084,7 +1092,7 @@ def collect(path: str | os.PathLike) -> int:
         return len(parts)
 
 
-def _make_parts(path: Path, n: int, one, expected, progress, drop) -> list[Frame]:
+def _make_parts(path: Path, n: int, one, expected, progress, driver, drop) -> list[Frame]:
     """What :func:`_in_parts` says, by the only process that writes ``path``."""
     made, parts = [], Path(f"{path}.parts")
     for k in range(n):
@@ -1092,7 +1100,7 @@ def _make_parts(path: Path, n: int, one, expected, progress, drop) -> list[Frame
         if not part.exists():
             frames.write(part, one(k, made[-1] if made else None))
         (frame,) = frames.read(part)
-        _check_same_run(frame, expected(k), str(part))
+        _check_same_run(frame, {**expected(k), "engine": driver.name}, str(part))
         made.append(frame)
         if progress:
             progress(k + 1, n)

@@ -16,6 +16,8 @@ is in :math:`\\sigma_{AA}\\sqrt{m/\\varepsilon_{AA}}` (soft) or
 from __future__ import annotations
 
 import difflib
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -83,10 +85,133 @@ class LennardJones:
             out = out + self._bare(self.r_cut)[1]
         return np.where(r < self.r_cut, out, 0.0)
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """What sets the interaction apart from others of its truncation."""
+        return self.epsilon, self.sigma, self.r_cut
+
     def _bare(self, r: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(divide="ignore", invalid="ignore"):
             s6 = (self.sigma / np.asarray(r, dtype=float)) ** 6
             return 4 * self.epsilon * (s6**2 - s6), -24 * self.epsilon * (2 * s6**2 - s6) / r
+
+
+@dataclass(frozen=True)
+class Tabulated:
+    r"""A pair interaction given by numbers at evenly spaced distances.
+
+    The distances are :math:`r_k = r_\min + k\,(r_c - r_\min)/(n - 1)`, *k* from 0 to *n* − 1;
+    energy and force between them are interpolated linearly, each by itself, as HOOMD-blue does.
+    Nearer than :math:`r_\min` the force stays what it is there and the energy goes on along the
+    straight line that belongs to it. Both vanish at :math:`r_c` and beyond.
+
+    Parameters
+    ----------
+    r_min, r_cut : float
+        First and last distance, σ_AA.
+    energies, forces : (n,) sequences of float
+        ε_AA and ε_AA/σ_AA, positive forces repel; n of 2 or more, ending in 0. Take thousands:
+        linear interpolation errs by :math:`h^2 F''/8` at spacing *h*. :meth:`of` samples a
+        function.
+    """
+
+    r_min: float
+    r_cut: float
+    energies: tuple[float, ...] = field(repr=False)
+    forces: tuple[float, ...] = field(repr=False)
+    truncation = "table"
+
+    def __post_init__(self) -> None:
+        for name in ("energies", "forces"):
+            value = np.array(getattr(self, name), dtype=float)
+            if value.ndim != 1 or len(value) < 2 or not np.all(np.isfinite(value)):
+                raise ValueError(
+                    f"{name} has shape {value.shape}; expected 2 finite numbers or more."
+                )
+            if abs(value[-1]) > 1e-9 * np.abs(value).max():
+                raise ValueError(
+                    f"{name} end in {value[-1]:.6g}; expected 0 at r_cut. Shift the table, or "
+                    "sample a function with Tabulated.of."
+                )
+            object.__setattr__(self, name, tuple(value.tolist()))
+        if len(self.energies) != len(self.forces):
+            raise ValueError(
+                f"energies has {len(self.energies)} numbers and forces {len(self.forces)}; "
+                "expected as many."
+            )
+        if not (np.isfinite(self.r_cut) and 0 < self.r_min < self.r_cut):
+            raise ValueError(
+                f"r_min is {self.r_min}, r_cut {self.r_cut}; expected 0 < r_min < r_cut."
+            )
+        h = self.spacing
+        slope = -np.diff(self.energies) / h
+        mean = (np.array(self.forces[1:]) + self.forces[:-1]) / 2
+        if np.abs(slope - mean).max() > 0.01 * np.abs(self.forces).max():
+            raise ValueError(
+                "forces are not minus the derivative of energies; expected dv/dr = -force. Check "
+                "sign and units, or take more points."
+            )
+
+    @classmethod
+    def of(
+        cls,
+        energy: Callable[[np.ndarray], np.ndarray],
+        force: Callable[[np.ndarray], np.ndarray],
+        *,
+        r_min: float,
+        r_cut: float,
+        n: int = 20001,
+    ) -> Tabulated:
+        """Sample a pair potential, shifted so that energy and force end at 0 (``"force_shift"``).
+
+        Parameters
+        ----------
+        energy, force : callable
+            Distances (n,), σ_AA -> pair energies, ε_AA, and −dv/dr, ε_AA/σ_AA.
+        r_min, r_cut : float
+            Where the table begins and ends, σ_AA.
+        n : int
+            Points.
+        """
+        r = np.linspace(r_min, r_cut, n)
+        v = np.broadcast_to(np.asarray(energy(r), dtype=float), r.shape)
+        f = np.broadcast_to(np.asarray(force(r), dtype=float), r.shape)
+        return cls(float(r_min), float(r_cut), v - v[-1] + (r - r_cut) * f[-1], f - f[-1])
+
+    @property
+    def spacing(self) -> float:
+        """Distance of neighbouring points, σ_AA."""
+        return (self.r_cut - self.r_min) / (len(self.energies) - 1)
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """What sets the interaction apart from others: its range and 48 bits of a hash."""
+        digest = hashlib.sha256(np.array([self.energies, self.forces]).tobytes()).digest()
+        return self.r_min, self.r_cut, float(int.from_bytes(digest[:6], "big"))
+
+    def energy(self, r: np.ndarray) -> np.ndarray:
+        """Pair energy at distances ``r`` (any shape, σ_AA) -> same shape, ε_AA."""
+        r = np.asarray(r, dtype=float)
+        out = np.interp(r, self._grid, self.energies, right=0.0)
+        return np.where(r < self.r_min, out + (self.r_min - r) * self.forces[0], out)
+
+    def force(self, r: np.ndarray) -> np.ndarray:
+        """Magnitude −dv/dr at distances ``r`` (positive repels) -> same shape, ε_AA/σ_AA."""
+        return np.interp(np.asarray(r, dtype=float), self._grid, self.forces, right=0.0)
+
+    @property
+    def _grid(self) -> np.ndarray:
+        return np.linspace(self.r_min, self.r_cut, len(self.energies))
+
+    def down_to_zero(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Distances, energies and forces, (m,) each, with points below ``r_min`` to near 0."""
+        h = self.spacing
+        more = min(int(np.ceil(self.r_min / h)) - 1, 200_000)
+        r = np.concatenate([self.r_min + h * np.arange(-more, 0), self._grid])
+        return r, self.energy(r), self.force(r)
+
+
+Pair = LennardJones | Tabulated
 
 
 @dataclass(frozen=True)
@@ -115,9 +240,11 @@ class System:
     temperatures : tuple of float
         State points k_BT/ε_AA of soft systems, deepest first.
     pairs : dict
-        ``{(a, b): LennardJones}`` with a <= b; empty for hard particles.
+        ``{(a, b): LennardJones or Tabulated}`` with a <= b; empty for hard particles.
     diameters : dict
         ``{type: diameter}``: hard-core diameters, or σ_aa for drawing soft particles.
+    masses : dict
+        ``{type: mass}`` in *m*; species that it leaves out have 1.
     dt : float or None
         MD time step of soft systems.
     thermostat_time : float or None
@@ -155,7 +282,7 @@ class System:
     density: float | None = None
     packing_fractions: tuple[float, ...] = ()
     temperatures: tuple[float, ...] = ()
-    pairs: dict[tuple[str, str], LennardJones] = field(default_factory=dict)
+    pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
     dt: float | None = None
     thermostat_time: float | None = None
     bond_cutoffs: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -165,6 +292,23 @@ class System:
     relaxation_times: dict[float, float] = field(default_factory=dict)
     public_sets: tuple[str, ...] = ()
     notes: str = ""
+    masses: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.masses) - set(self.types)):
+            raise ValueError(
+                f"masses are given for {', '.join(unknown)}; system {self.name!r} knows "
+                f"{', '.join(self.types)}."
+            )
+        for name, mass in self.masses.items():
+            if not np.isfinite(mass) or mass <= 0:
+                raise ValueError(
+                    f"the mass of {name} is {mass}; expected a positive finite number."
+                )
+
+    def mass(self, kinds: list[str]) -> np.ndarray:
+        """Masses of particles whose types are ``kinds`` -> (N,) float64, *m*."""
+        return np.array([self.masses.get(kind, 1.0) for kind in kinds], dtype=float)
 
     @property
     def hard(self) -> bool:
@@ -219,7 +363,7 @@ class System:
             raise ValueError(f"density is {rho}; expected a positive number density.")
         return float((n / rho) ** (1 / self.dimensions))
 
-    def pair(self, a: str, b: str) -> LennardJones:
+    def pair(self, a: str, b: str) -> Pair:
         """The interaction of species ``a`` and ``b``, in either order."""
         key = (a, b) if (a, b) in self.pairs else (b, a)
         if key not in self.pairs:

@@ -184,7 +184,7 @@ def test_key_reacts_to_all_that_matters(clone, monkeypatch, tmp_path):
     seen = [key()]
     seen.append(key(seed=2))
     with monkeypatch.context() as other:
-        other.setattr("glasslib.engines.available", lambda: {"hoomd": "another machine"})
+        other.setattr("glasslib.engines.fingerprint", lambda: {"hoomd": "another machine"})
         seen.append(key())
     (clone / "data" / "1-test" / "a.gsd").write_bytes(b"1")
     seen.append(key())

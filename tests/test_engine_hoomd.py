@@ -17,9 +17,12 @@ def both():
     return engines.choose(system, "hoomd"), engines.choose(system, "lammps")
 
 
-def test_auto_takes_hoomd():
+def test_hoomd_is_found_and_its_build_is_in_the_key():
     assert engines.available()["hoomd"]
-    assert engines.choose(systems.get("wahnstrom")).name == "hoomd"
+    made = engines.fingerprint()["hoomd"]
+    assert made["version"] == hoomd.version.version
+    assert made["precision"] in ("64/32", "64/64", "32/32")
+    assert made["device"]
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -124,6 +127,9 @@ def test_devices():
     from glasslib.engines.hoomd import Hoomd
 
     refuses(lambda: Hoomd("tpu"), "tpu", "auto, cpu or gpu")
+    assert Hoomd("cpu")._device() is Hoomd("cpu")._device()  # one a process
+    assert Hoomd("cpu").provenance()["device"] == "cpu"
+    refuses(lambda: Hoomd(99).provenance(), "99", "GPU")
     if hoomd.device.GPU.get_available_devices():
         pytest.skip("this machine has a GPU; what is tested is its absence")
     frame = start("bihani-2d")
@@ -172,3 +178,45 @@ def test_same_propensity(both):
         0, 1
     ]
     assert r > 0.85
+
+
+# --------------------------------------------------------------------------------------- on a GPU
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    if not hoomd.device.GPU.get_available_devices():
+        reasons = hoomd.device.GPU.get_unavailable_device_reasons()
+        pytest.skip("HOOMD-blue sees no GPU" + (f": {reasons[0]}" if reasons else ""))
+    return engines.choose(systems.get("kob-andersen"), "hoomd", device="gpu")
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_gpu_forces_against_the_cpu(gpu, name):
+    system = SYSTEMS[name]
+    cpu = engines.choose(system, "hoomd", device="cpu")
+    a, b = (engine.evaluate(start(name, seed=3), system).log for engine in (gpu, cpu))
+    for key in a:
+        np.testing.assert_allclose(a[key], b[key], rtol=1e-5, atol=1e-5 * np.abs(b[key]).max())
+    assert gpu.provenance()["device"] != "cpu"
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_gpu_ensemble(gpu, n_jobs, monkeypatch):
+    """A short one; also from two workers that share a card."""
+    system = systems.get("kob-andersen")
+    monkeypatch.setenv(engines.DEVICE, "gpu")
+    frame = engines.choose(system, "hoomd").minimize(
+        start("kob-andersen"), system, force_tolerance=1.0
+    )
+    runs = [
+        simulate.isoconfigurational(
+            frame, system, kT=0.8, n_replicas=2, sample_times=[0.05, 0.5], seed=1, engine="hoomd",
+            n_jobs=n_jobs,
+        )[0]
+        for _ in range(2)
+    ]  # fmt: skip
+    moved = [r.log["particles/propensity"] for r in runs]
+    np.testing.assert_array_equal(*moved)  # neighbour lists are sorted
+    assert 0.05 < moved[0][:, -1].mean() < 0.5
+    assert simulate.provenance(runs[0])["device"] != "cpu"

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from oracles import MIXED_2D, MIXED_3D, pair_sum, same
+from oracles import MIXED_2D, MIXED_3D, gradient_flow, pair_sum, refuses, same
 
-from glasslib import engines, frames, simulate, systems
+from glasslib import agreement, engines, frames, simulate, systems
 from glasslib.engines import base
+from glasslib.systems import Tabulated
 
 SYSTEMS = {
     s.name: s for s in (*map(systems.get, systems.available()), MIXED_2D, MIXED_3D) if not s.hard
@@ -296,6 +297,39 @@ def test_relaxed_box_has_no_pressure(engine, name):
     np.testing.assert_array_equal(edges, edges[0])
 
 
+@pytest.fixture(scope="module")
+def descents():
+    """Ten configurations of a hot liquid, where basins are small, and the minima below them."""
+    system = systems.get("kob-andersen")
+    frame = simulate.liquid(system, n=216, melt_time=3, duration=5, seed=1, engine="lammps")
+    run = engines.choose(system, "lammps").run(
+        frame, system, kT=1.0, duration=50, sample_times=np.arange(5, 50.1, 5)
+    )
+    return [(f, gradient_flow(f, system)) for f in run]
+
+
+@pytest.mark.slow
+def test_minimum_is_where_steepest_descent_ends(engine, descents):
+    """FIRE alone, with the system's time step, ends elsewhere for a third of the particles."""
+    system, reached, n = systems.get("kob-andersen"), 0, 0
+    for frame, end in descents:
+        edge = float(frame.configuration.box[0])
+        apart = engine.minimize(frame, system).particles.position - end
+        apart -= edge * np.rint(apart / edge)
+        reached += np.sum(np.linalg.norm(apart, axis=1) < 0.1)
+        n += frame.particles.N
+    assert n == 2160
+    assert reached >= 0.98 * n
+
+
+def test_descent_step():
+    flow = base.Descent(0.1)
+    assert flow.step(np.array([[0.0, 0.1, -0.1]])) == 0
+    assert flow.step(np.array([[0.0, 0.2, -0.1]])) == base.FLOW_STEP
+    assert flow.step(np.array([[0.0, 0.2, -1e9]])) == base.FLOW_MOVE / 1e9
+    assert flow.step(np.array([[0.0, np.nan, 0.0]])) == 0
+
+
 def test_overlapping_particles_are_pushed_apart_not_away(engine):
     system = SYSTEMS["bihani-2d"]
     rng = np.random.default_rng(0)
@@ -314,6 +348,184 @@ def test_minimum_keeps_images(engine):
     frame.particles.image = np.full((64, 3), [3, -2, 0], dtype=np.int32)
     found = engine.minimize(frame, system, force_tolerance=1e-3)
     assert np.abs(frames.unwrapped(found) - frames.unwrapped(frame)).max() < 2
+
+
+# ------------------------------------------------------------- masses, tables, steps
+
+
+HEAVY = SOFT_3D.with_(name="heavy", masses={"B": 9.0})
+
+
+def test_energy_and_momentum_with_masses(engine, liquids):
+    frame = frames.copy(liquids[3])
+    frame.particles.velocity = None
+    times = [0.0, 0.1, 1.0, 2.0]
+    run = list(
+        engine.run(
+            frame, HEAVY, kT=1.0, duration=2, sample_times=times, dt=0.002, ensemble="nve", seed=1
+        )
+    )
+    m = np.where(frame.particles.typeid == 1, 9.0, 1.0)[:, None]
+    total = np.array([f.log["potential_energy"] + f.log["kinetic_energy"] for f in run]).ravel()
+    assert np.ptp(total) < 2e-3
+    assert run[0].log["kT"][0] == pytest.approx(1.0)
+    for f in run:
+        v = f.particles.velocity.astype(float)
+        assert np.abs(np.sum(m * v, axis=0)).max() < 1e-2
+        kinetic = 0.5 * np.sum(m * v**2)
+        assert f.log["kinetic_energy"][0] == pytest.approx(kinetic / frame.particles.N, rel=1e-5)
+        assert f.log["kT"][0] == pytest.approx(2 * kinetic / (3 * (frame.particles.N - 1)))
+    light = last(engine.run(frame, SOFT_3D, kT=1.0, duration=0.1, dt=0.002, ensemble="nve", seed=1))
+    b = frame.particles.typeid == 1
+    far = [
+        np.sqrt(np.mean((frames.unwrapped(f) - frames.unwrapped(frame))[b] ** 2))
+        for f in (run[1], light)
+    ]
+    assert far[0] < 0.5 * far[1]  # heavy particles lag, by 3 at first
+
+
+def test_species_of_all_masses_have_one_temperature(engine, liquids):
+    frame = frames.copy(liquids[3])
+    frame.particles.velocity = None
+    run = list(
+        engine.run(frame, HEAVY, kT=1.0, duration=20, sample_times=np.arange(3, 20.1, 0.5), seed=2)
+    )
+    for kind, mass in ((0, 1.0), (1, 9.0)):
+        own = frame.particles.typeid == kind
+        v = np.array([f.particles.velocity[own] for f in run], dtype=float)
+        assert mass * np.mean(v**2) == pytest.approx(1.0, abs=0.1)
+
+
+def test_masses_of_a_system():
+    frame = start(SOFT_3D.name)
+    frame.particles.mass = np.where(frame.particles.typeid == 1, 9, 1).astype(np.float32)
+    frames.check(frame, system=HEAVY)
+    refuses(lambda: frames.check(frame, system=SOFT_3D), "masses are [1, 9]", "with_(masses")
+    refuses(lambda: SOFT_3D.with_(masses={"C": 1.0}), "C", "A, B")
+    refuses(lambda: SOFT_3D.with_(masses={"A": 0.0}), "mass of A is 0.0", "positive")
+
+
+def _sampled(pair, n=20001):
+    """A force-shifted Lennard-Jones pair as a table."""
+    return Tabulated.of(pair.energy, pair.force, r_min=0.7 * pair.sigma, r_cut=pair.r_cut, n=n)
+
+
+TABLES = SOFT_3D.with_(name="tables", pairs={k: _sampled(p) for k, p in SOFT_3D.pairs.items()})
+TABLE_AND_PAIRS = MIXED_3D.with_(
+    name="table-and-pairs",
+    pairs={**MIXED_3D.pairs, ("B", "B"): _sampled(MIXED_3D.pair("B", "B"))},
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "pairs"), [(TABLES, SOFT_3D), (TABLE_AND_PAIRS, MIXED_3D)], ids=lambda s: s.name
+)
+def test_tables_against_the_function_they_sample(engine, table, pairs):
+    frame = start(pairs.name, noise=0.03)
+    a, b, slow = (*(engine.evaluate(frame, s).log for s in (table, pairs)), pair_sum(frame, table))
+    for other in (b, slow):
+        for key in ("particles/energy", "particles/force", "pressure"):
+            size = np.abs(other[key]).max()
+            np.testing.assert_allclose(a[key], other[key], rtol=0, atol=1e-5 * size)
+
+
+def test_energy_is_conserved_on_tables(engine, liquids):
+    times = np.linspace(0, 2, 5)
+    run = engine.run(
+        liquids[3], TABLES, kT=1.0, duration=2, sample_times=times, dt=0.002, ensemble="nve"
+    )
+    total = np.array([f.log["potential_energy"] + f.log["kinetic_energy"] for f in run]).ravel()
+    assert np.ptp(total) < 2e-3
+
+
+def test_particles_nearer_than_a_table_begins(engine):
+    """The force goes on as it is at r_min; nothing is thrown away or attracted."""
+    pair = TABLES.pair("A", "A")
+    frame = frames.build([[0, 0, 0], [0.5, 0, 0]], 12.0, [0, 0])
+    log = engine.evaluate(frame, TABLES).log
+    assert log["particles/force"][1, 0] == pytest.approx(pair.forces[0], rel=1e-6)
+    below = pair.energies[0] + (pair.r_min - 0.5) * pair.forces[0]
+    assert 2 * log["potential_energy"][0] == pytest.approx(below, rel=1e-6)
+
+
+def test_tables_are_checked():
+    def f(r):
+        return 1 / r
+
+    refuses(lambda: Tabulated(1.0, 2.0, (1.0, 0.5), (0.0, 0.0)), "end in 0.5", "expected 0")
+    refuses(lambda: Tabulated(2.0, 1.0, (1.0, 0.0), (1.0, 0.0)), "0 < r_min < r_cut")
+    refuses(lambda: Tabulated(1.0, 2.0, (1.0, 0.0), (1.0, 0.5, 0.0)), "2", "3", "as many")
+    refuses(lambda: Tabulated(1.0, 2.0, (np.nan, 0.0), (1.0, 0.0)), "energies", "finite")
+    refuses(lambda: Tabulated.of(f, f, r_min=0.5, r_cut=2), "dv/dr", "sign")
+    a, b = (Tabulated.of(f, lambda r: 1 / r**2, r_min=0.5, r_cut=c) for c in (2, 2.5))
+    assert a != b
+    assert a.numbers != b.numbers
+    assert a == Tabulated.of(f, lambda r: 1 / r**2, r_min=0.5, r_cut=2)
+
+
+def test_steps_are_counted(engine, liquids):
+    frame = frames.copy(liquids[2])
+    frame.configuration.step = 100
+    run = engine.run(
+        frame, SYSTEMS["bihani-2d"], kT=1.0, duration=0.03, sample_times=[0, 0.015, 0.03]
+    )
+    assert [f.configuration.step for f in run] == [100, 105, 110]
+
+
+def test_half_step_temperature(liquids):
+    """Half a kick heats by what the formula says, on velocities that do not know the forces."""
+    frame = liquids[3]
+    force = engines.choose(SOFT_3D, "lammps").evaluate(frame, SOFT_3D).log["particles/force"]
+    rng = np.random.default_rng(0)
+    gains = []
+    for _ in range(200):
+        v = base.thermal_velocities(frame.particles.N, 1.0, rng)
+        half = v + 0.05 * force / 2
+        gains.append(np.mean(half**2) - np.mean(v**2))
+    expected = agreement.half_step_excess(force, dt=0.05, dimensions=3)
+    assert np.mean(gains) == pytest.approx(expected, abs=4 * np.std(gains) / np.sqrt(200))
+    assert expected == pytest.approx(0.05**2 * np.sum(force**2) / 216 / 12)
+
+
+# ------------------------------------------------------------------------------------- choosing
+
+
+@pytest.mark.parametrize(
+    ("hoomd", "lammps", "cards", "options", "name"),
+    [
+        (True, True, 0, {}, "lammps"),
+        (True, True, 1, {"n": 100_000}, "hoomd"),
+        (True, True, 1, {"n": 500}, "lammps"),
+        (True, True, 1, {"n": 100_000, "device": "cpu"}, "lammps"),
+        (True, True, 0, {"engine": "hoomd"}, "hoomd"),
+        (True, True, 2, {"engine": "hoomd", "device": 1, "n": 10}, "hoomd"),
+        (True, False, 0, {}, "hoomd"),
+        (False, True, 0, {"n": 100_000}, "lammps"),
+    ],
+)
+def test_auto_takes_the_faster_engine(monkeypatch, hoomd, lammps, cards, options, name):
+    monkeypatch.setattr(engines, "available", lambda: {"hoomd": hoomd, "lammps": lammps})
+    monkeypatch.setattr(engines, "_sees_gpu", lambda: cards > 0)
+    chosen = engines.choose(SOFT_3D, **options)
+    assert chosen.name == name
+    if name == "hoomd":
+        assert chosen.device == options.get("device", "auto")
+
+
+def test_device_from_the_environment(monkeypatch):
+    monkeypatch.setattr(engines, "available", lambda: {"hoomd": True, "lammps": True})
+    monkeypatch.delenv(engines.DEVICE, raising=False)
+    assert engines.choose(SOFT_3D, "hoomd").device == "auto"
+    monkeypatch.setenv(engines.DEVICE, "1")
+    assert engines.choose(SOFT_3D, "hoomd").device == 1
+    engines.use_device("auto")  # leaves what is set
+    assert engines.choose(SOFT_3D, "hoomd").device == 1
+    engines.use_device("cpu")
+    assert engines.choose(SOFT_3D, "hoomd").device == "cpu"
+    assert engines.choose(SOFT_3D, "hoomd", device="gpu").device == "gpu"
+    for bad in ("tpu", "-1", 1.5, True, ""):
+        refuses(lambda d=bad: engines.choose(SOFT_3D, device=d), repr(bad), "auto, cpu or gpu")
+        refuses(lambda d=bad: engines.use_device(d), repr(bad))
 
 
 def test_provenance(engine):

@@ -180,6 +180,23 @@ def test_another_cooling_is_not_resumed(tmp_path, liquid, cooled, finished):
         refuses(call(), "protocol")
 
 
+def test_another_engine_does_not_go_on_with_a_run(tmp_path, monkeypatch, liquid, cooled):
+    """Also where nobody asked for one: half a run by each is a run by neither."""
+    path = tmp_path / "run.gsd"
+    frames.write(tmp_path / "run.gsd.parts" / "0000.gsd", cooled[0])
+    options = {**COOL, "engine": "auto"}
+    with monkeypatch.context() as other:
+        other.setattr(engines, "available", lambda: {"hoomd": False, "lammps": True})
+        other.setattr(engines.choose(SYSTEM, "lammps").__class__, "name", "hoomd")
+        refuses(
+            lambda: simulate.cool(liquid, SYSTEM, path=path, **options),
+            "0000.gsd", "engine = lammps", "this run has hoomd",
+        )  # fmt: skip
+        frames.write(path, cooled)  # whole files are read, whoever made them
+        for a, b in zip(cooled, simulate.cool(liquid, SYSTEM, path=path, **options), strict=True):
+            same(a, b)
+
+
 KILLED = """
 import sys
 from glasslib import frames, simulate, systems
@@ -412,6 +429,19 @@ def test_equilibration_resumes_after_a_window(tmp_path, spheres):
     assert list(tmp_path.iterdir()) == [path]
     again = simulate.equilibrated(SPHERES, seed=3, path=path, **EQUIL)
     same(spheres, again)
+
+
+def test_another_engine_does_not_go_on_with_windows(tmp_path, monkeypatch, spheres):
+    path = tmp_path / "start.gsd"
+    with pytest.raises(Stop):
+        simulate.equilibrated(SPHERES, seed=3, path=path, progress=stop_after(2), **EQUIL)
+    monkeypatch.setattr(type(engines.choose(SPHERES)), "name", "another")
+    refuses(
+        lambda: simulate.equilibrated(SPHERES, seed=3, path=path, **EQUIL),
+        "engine = edmd", "this run has another",
+    )  # fmt: skip
+    frames.write(path, spheres)
+    same(spheres, simulate.equilibrated(SPHERES, seed=3, path=path, **EQUIL))
 
 
 def test_equilibration_of_a_soft_liquid():

@@ -20,6 +20,13 @@ Temperature = float | tuple[float, float]
 ENSEMBLES = ("nvt", "nve")
 
 
+#: largest force component, ε_AA/σ_AA, at which a minimisation goes over from descent to FIRE
+FLOW_FORCE = 0.1
+#: longest step of the descent in time at unit friction, below 2 over the stiffest curvature of
+#: these liquids, and farthest that a particle goes along an axis in one, σ_AA
+FLOW_STEP, FLOW_MOVE = 5e-4, 0.01
+
+
 class EngineError(RuntimeError):
     """A run that failed inside an engine; the message says where and what to try."""
 
@@ -58,6 +65,29 @@ class Engine(Protocol):
 
     def evaluate(self, frame: Frame, system: System) -> Frame:
         """The frame with ``log`` energies, forces and pressure at its own positions."""
+
+
+class Descent:
+    r"""Steps of the gradient flow :math:`\dot{\mathbf r} = \mathbf F`, overdamped motion at T = 0.
+
+    The minimum that it leads to is the inherent structure (Stillinger and Weber, Phys. Rev. A 25,
+    978 (1982)). It is no fast way to the bottom: it is there to get into the right basin.
+
+    Parameters
+    ----------
+    goal : float
+        Largest force component at which to stop, ε_AA/σ_AA.
+    """
+
+    def __init__(self, goal: float) -> None:
+        self.goal = goal
+
+    def step(self, force: np.ndarray) -> float:
+        """Time to move along ``force`` (N, 3) now; 0 once no component exceeds the goal."""
+        largest = float(np.abs(force).max())
+        if not largest > self.goal:
+            return 0.0
+        return min(FLOW_STEP, FLOW_MOVE / largest)
 
 
 def check_run(
@@ -156,10 +186,22 @@ def check_coincident(energy: float) -> None:
         )
 
 
+def masses(frame: Frame, system: System) -> np.ndarray | None:
+    """Masses of the particles of a frame -> (N,) float64, *m*; None where all are 1."""
+    if not system.masses:
+        return None
+    return system.mass([frame.particles.types[t] for t in frame.particles.typeid])
+
+
 def thermal_velocities(
-    n: int, kT: float, rng: np.random.Generator, *, dimensions: int = 3
+    n: int,
+    kT: float,
+    rng: np.random.Generator,
+    *,
+    dimensions: int = 3,
+    mass: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Maxwell–Boltzmann velocities of unit masses with no net momentum.
+    """Maxwell–Boltzmann velocities with no net momentum.
 
     Parameters
     ----------
@@ -168,6 +210,8 @@ def thermal_velocities(
         Temperature; the draw is rescaled so that the kinetic temperature over the
         d(N − 1) remaining degrees of freedom is exactly ``kT``.
     rng : numpy.random.Generator
+    mass : (N,) array, optional
+        Of each particle, *m*; 1 by default.
 
     Returns
     -------
@@ -178,14 +222,22 @@ def thermal_velocities(
     check_temperature(kT)
     v = np.zeros((n, 3))
     v[:, :dimensions] = rng.normal(size=(n, dimensions))
-    v -= v.mean(axis=0)
-    return v * np.sqrt(kT * dimensions * (n - 1) / np.sum(v**2))
+    if mass is None:
+        v -= v.mean(axis=0)
+        return v * np.sqrt(kT * dimensions * (n - 1) / np.sum(v**2))
+    m = np.asarray(mass, dtype=float)[:, None]
+    v /= np.sqrt(m)
+    v -= np.sum(m * v, axis=0) / np.sum(m)
+    return v * np.sqrt(kT * dimensions * (n - 1) / np.sum(m * v**2))
 
 
-def kinetic_temperature(velocity: np.ndarray, *, dimensions: int) -> float:
-    """k_BT from the velocities of unit masses: Σv² / d(N − 1)."""
+def kinetic_temperature(
+    velocity: np.ndarray, *, dimensions: int, mass: np.ndarray | None = None
+) -> float:
+    """k_BT from velocities (N, 3) and masses (N,), 1 by default: Σmv² / d(N − 1)."""
     v = np.asarray(velocity, dtype=np.float64)
-    return float(np.sum(v**2) / (dimensions * (len(v) - 1)))
+    squares = v**2 if mass is None else np.asarray(mass, dtype=float)[:, None] * v**2
+    return float(np.sum(squares) / (dimensions * (len(v) - 1)))
 
 
 def relax_box(

@@ -10,17 +10,25 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.metadata
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from glasslib import frames
 from glasslib.engines import base
 from glasslib.frames import Frame
-from glasslib.systems import System
+from glasslib.systems import System, Tabulated
 
-_STYLE = {"cut": "lj/cut", "shift": "lj/cut", "force_shift": "lj/smooth/linear"}
+#: LAMMPS spaces tables evenly in r², so that they need more points than ours
+TABLE_POINTS = 200_000
+_STYLE = {
+    "cut": "lj/cut", "shift": "lj/cut", "force_shift": "lj/smooth/linear",
+    "table": f"table linear {TABLE_POINTS}",
+}  # fmt: skip
+FIRE_STEP = 0.4  #: first FIRE step in units of the system's time step; LAMMPS lets it grow tenfold
 OVERLAP_FORCE = 1e4  #: above it a line search comes first: FIRE throws overlapping particles away
 _2D_THICKNESS = 0.5  # LAMMPS wants a thin slab around z = 0
 
@@ -82,7 +90,8 @@ class Lammps:
         Yields
         ------
         gsd.hoomd.Frame
-            With images, velocities and ``log`` scalars (arrays of shape (1,)): ``time``,
+            With images, velocities, ``configuration.step`` counted on from the start's and
+            ``log`` scalars (arrays of shape (1,)): ``time``,
             ``kT`` (kinetic), ``potential_energy`` and ``kinetic_energy`` (per particle) and
             ``pressure``.
         """
@@ -94,8 +103,9 @@ class Lammps:
         velocity = frame.particles.velocity
         if velocity is None or not np.any(velocity):
             velocity = base.thermal_velocities(
-                frame.particles.N, start, np.random.default_rng(seed), dimensions=system.dimensions
-            )
+                frame.particles.N, start, np.random.default_rng(seed),
+                dimensions=system.dimensions, mass=base.masses(frame, system),
+            )  # fmt: skip
         with self._instance(frame, system, velocity=velocity) as lmp:
             lmp.command("run 0 post no")
             base.check_overlap(lmp.get_thermo("pe"), frame)
@@ -113,7 +123,7 @@ class Lammps:
                 if target > done:
                     lmp.command(f"run {target - done} start 0 stop {steps} pre no post no")
                     done = int(target)
-                yield self._frame(lmp, frame, time=done * dt, system=system)
+                yield self._frame(lmp, frame, step=done, dt=dt, system=system)
             if done < steps:
                 lmp.command(f"run {steps - done} start 0 stop {steps} pre no post no")
 
@@ -126,7 +136,11 @@ class Lammps:
         relax_box: bool = False,
         max_steps: int = 200_000,
     ) -> Frame:
-        """The frame at the nearest energy minimum (FIRE; Bitzek et al. 2006).
+        """The frame at the energy minimum that steepest descent leads to.
+
+        Overdamped motion until no force exceeds :data:`~glasslib.engines.base.FLOW_FORCE`
+        (:class:`~glasslib.engines.base.Descent`), then FIRE (Bitzek et al. 2006), which has
+        inertia and by itself leaves the basin of its start.
 
         Parameters
         ----------
@@ -135,7 +149,8 @@ class Lammps:
         relax_box : bool
             Also let the box relax isotropically to zero pressure.
         max_steps : int
-            FIRE steps at most; the result's ``log['max_force']`` says how far it got.
+            Steps of descent and of FIRE at most, each; the result's ``log['max_force']`` says
+            how far it got.
 
         Returns
         -------
@@ -155,12 +170,26 @@ class Lammps:
                 if np.abs(_gather(lmp, "f", start.particles.N)).max() > OVERLAP_FORCE:
                     lmp.command("min_style cg")
                     lmp.command(f"minimize 0 {OVERLAP_FORCE} 1000 10000")
+                self._descend(lmp, max(force_tolerance, base.FLOW_FORCE), max_steps)
                 lmp.command("min_style fire")
-                lmp.command(f"timestep {system.dt}")
+                lmp.command(f"timestep {FIRE_STEP * system.dt}")
                 lmp.command(f"minimize 0 {force_tolerance} {max_steps} {4 * max_steps}")
                 return self._evaluated(lmp, start, system)
 
         return base.relax_box(at_fixed_box, frame) if relax_box else at_fixed_box(frame)
+
+    @staticmethod
+    def _descend(lmp, goal: float, max_steps: int) -> None:
+        """Overdamped motion until the largest force component is ``goal``."""
+        lmp.command("run 0 post no")
+        flow = base.Descent(goal)
+        for _ in range(max_steps):
+            n = lmp.extract_global("nlocal")  # arrays move when LAMMPS sorts its atoms
+            force = lmp.numpy.extract_atom("f")[:n]
+            if not (step := flow.step(force)):
+                return
+            lmp.numpy.extract_atom("x")[:n] += step * force
+            lmp.command("run 1 pre no post no")
 
     def evaluate(self, frame: Frame, system: System) -> Frame:
         """Energies, forces and pressure of a frame as it is.
@@ -185,7 +214,11 @@ class Lammps:
             cmdargs=["-screen", "none", "-log", "none", "-nocite", "-suffix", "opt"]
         )
         try:
-            lmp.commands_string("\n".join(self._setup(frame, system)))
+            with tempfile.TemporaryDirectory() as tables:
+                lmp.commands_string("\n".join(self._setup(frame, system, Path(tables))))
+            if velocity is not None:  # minima do not depend on masses
+                for kind, mass in system.masses.items():
+                    lmp.command(f"mass {system.types.index(kind) + 1} {mass:.17g}")
             typeid = np.array(
                 [system.types.index(frame.particles.types[t]) for t in frame.particles.typeid]
             )
@@ -211,7 +244,7 @@ class Lammps:
             lmp.close()
 
     @staticmethod
-    def _setup(frame: Frame, system: System) -> list[str]:
+    def _setup(frame: Frame, system: System, tables: Path) -> list[str]:
         lx, ly, lz, xy, xz, yz = np.asarray(frame.configuration.box, dtype=np.float64)
         if system.dimensions == 2:
             lz, xz, yz = 2 * _2D_THICKNESS, 0.0, 0.0
@@ -234,7 +267,7 @@ class Lammps:
             "mass * 1.0",
             f"neighbor {_skin(system)} bin",
             "neigh_modify every 1 delay 0 check yes",
-            *_pair_lines(system),
+            *_pair_lines(system, tables),
             "compute energy all pe/atom",
             "compute energies all reduce sum c_energy",
             "thermo_style custom step temp pe ke press",
@@ -243,19 +276,23 @@ class Lammps:
         ]
 
     @staticmethod
-    def _frame(lmp, like: Frame, *, time: float, system: System) -> Frame:
+    def _frame(lmp, like: Frame, *, step: int, dt: float, system: System) -> Frame:
         """Positions, images, velocities and scalars of a running LAMMPS."""
-        n = like.particles.N
+        n, time = like.particles.N, step * dt
         new = frames.copy(like, log={})
+        new.configuration.step = int(like.configuration.step or 0) + step
         x = _gather(lmp, "x", n)
         images = _gather(lmp, "image", n, integer=True)
         _, _, lz = (float(b) for b in new.configuration.box[:3])
         new.particles.position, new.particles.image = _inside(x, images, new, flat=lz == 0)
         v = _gather(lmp, "v", n)
         new.particles.velocity = v.astype(np.float32)
+        kT = base.kinetic_temperature(
+            v, dimensions=system.dimensions, mass=base.masses(like, system)
+        )
         new.log = {
             "time": np.array([time]),
-            "kT": np.array([base.kinetic_temperature(v, dimensions=system.dimensions)]),
+            "kT": np.array([kT]),
             "potential_energy": np.array([lmp.get_thermo("pe") / n]),
             "kinetic_energy": np.array([lmp.get_thermo("ke") / n]),
             "pressure": np.array([lmp.get_thermo("press")]),
@@ -296,8 +333,20 @@ def _skin(system: System) -> float:
     return 0.5 if system.dimensions == 2 or system.r_cut < 1.5 else 0.25
 
 
-def _pair_lines(system: System) -> list[str]:
-    """``pair_style`` and ``pair_coeff`` for the system; hybrid where truncations differ."""
+def _write_table(path: Path, pair: Tabulated) -> None:
+    """A table as LAMMPS reads it."""
+    rows = np.column_stack(pair.down_to_zero())
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f"PAIR\nN {len(rows)}\n\n")
+        for k, (r, v, f) in enumerate(rows, start=1):
+            file.write(f"{k} {r:.17g} {v:.17g} {f:.17g}\n")
+
+
+def _pair_lines(system: System, tables: Path) -> list[str]:
+    """``pair_style`` and ``pair_coeff`` for the system; hybrid where truncations differ.
+
+    Tables are written to files in the folder ``tables``, which LAMMPS reads once.
+    """
     kinds = sorted({p.truncation for p in system.pairs.values()})
     # lj/cut can stand for both "cut" and "shift": sub-styles are numbered where it occurs twice
     styles = [_STYLE[k] for k in kinds]
@@ -306,24 +355,28 @@ def _pair_lines(system: System) -> list[str]:
         for i, (k, s) in enumerate(zip(kinds, styles, strict=True))
     }
     r_cut = system.r_cut
-    if len(kinds) == 1:
-        lines = [f"pair_style {styles[0]} {r_cut:.17g}"]
-    else:
-        lines = ["pair_style hybrid " + " ".join(f"{s} {r_cut:.17g}" for s in styles)]
+    full = [s if k == "table" else f"{s} {r_cut:.17g}" for k, s in zip(kinds, styles, strict=True)]
+    lines = [f"pair_style {'' if len(kinds) == 1 else 'hybrid '}{' '.join(full)}"]
     for i, a in enumerate(system.types):
         for j, b in enumerate(system.types):
             if j < i:
                 continue
             p = system.pair(a, b)
-            style = "" if len(kinds) == 1 else label[p.truncation]
+            style = "" if len(kinds) == 1 else label[p.truncation].split(" linear")[0]
+            if p.truncation == "table":
+                path = tables / f"{i}-{j}.table"
+                _write_table(path, p)
+                lines.append(f"pair_coeff {i + 1} {j + 1} {style} {path} PAIR {p.r_cut:.17g}")
+                continue
             lines.append(
                 f"pair_coeff {i + 1} {j + 1} {style} {p.epsilon:.17g} {p.sigma:.17g} {p.r_cut:.17g}"
             )
     if len(kinds) == 1:
-        lines.append(f"pair_modify shift {'yes' if kinds[0] == 'shift' else 'no'}")
+        if kinds[0] != "table":
+            lines.append(f"pair_modify shift {'yes' if kinds[0] == 'shift' else 'no'}")
     else:
         for k in kinds:
-            if k != "force_shift":
+            if k not in ("force_shift", "table"):
                 lines.append(f"pair_modify pair {label[k]} shift {'yes' if k == 'shift' else 'no'}")
     return lines
 
