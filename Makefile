@@ -4,6 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 CHAPTER ?=
+UPDATE ?=
+PAGE ?=
+SWEEP ?= workflow/sweep.yaml
+
+# asked before anything is installed
+ifeq ($(filter data,$(MAKECMDGOALS))$(CHAPTER),data)
+$(error no chapter given; expected a number: make data CHAPTER=1)
+endif
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,13 +23,14 @@ STAMP := $(VENV)/.stamp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
 
-.PHONY: help book test lab data readme check lint clean
+.PHONY: help book test lab data batch readme check lint clean
 
 help:  ## list what make can do
 	@echo "make book             run every page and build _build/html/index.html"
 	@echo "make test             unit tests, then every page at preset smoke"
-	@echo "make lab              open the notebooks in JupyterLab"
+	@echo "make lab              open a copy of the notebooks in JupyterLab (work/)"
 	@echo "make data CHAPTER=1   regenerate a chapter's production data (hours; resumes)"
+	@echo "make batch SWEEP=…    run many pages with many parameters ($(SWEEP))"
 	@echo "make check            open the built pages in headless Chromium"
 	@echo "make lint             ruff on code and notebooks"
 	@echo "make clean            remove what was built (data and environment stay)"
@@ -29,17 +38,20 @@ help:  ## list what make can do
 	@echo "PYTHON=$(PYTHON) and VENV=$(VENV) can be set, for example: make book PYTHON=python3.12"
 
 book: $(STAMP)  ## run every page and build the book
-	$(BIN)/python -m glasslib.cli book --workers $(WORKERS)
+	$(BIN)/python -m glasslib.cli book --workers $(WORKERS) $(if $(UPDATE),--update)
 
 test: $(STAMP)  ## test everything
 	$(BIN)/python -m pytest
 
-lab: $(STAMP)  ## open the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(STAMP)  ## open a copy of the notebooks
+	$(BIN)/python -m glasslib.cli lab $(PAGE)
 
 data: $(STAMP)  ## regenerate a chapter's data
-	@if [ -z "$(CHAPTER)" ]; then echo "no chapter given; expected a number: make data CHAPTER=1" >&2; exit 2; fi
 	$(BIN)/python -m glasslib.cli data $(CHAPTER)
+
+batch: $(STAMP)  ## run a sweep
+	@$(BIN)/python -c 'import snakemake' 2>/dev/null || $(BIN)/python -m pip install --quiet -e '.[batch]' -c requirements.lock
+	$(BIN)/python -m glasslib.cli batch $(SWEEP)
 
 readme: $(STAMP)  ## bring the generated tables up to date
 	$(BIN)/python -m glasslib.cli readme
