@@ -14,12 +14,14 @@ or missing; Snakemake (``workflow/Snakefile``) runs what is not finished, here o
     simulations:               # made before the pages that read them, into runs/example/data
       - chapter: 5
         parameters: {n: 400}
-        grid: {system: [kob-andersen], temperatures: [[0.8], [0.64]]}
+        grid: {temperatures: [[0.8], [0.64]]}
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import hashlib
 import itertools
 import json
 import os
@@ -36,8 +38,6 @@ from . import book, production, running, writing
 from .studies import productions
 
 PLAN = "plan.json"
-#: files that make Snakemake run again what is there and stale; its date is that of the plan
-STAMP = ".stale"
 _SWEEP = ("name", "preset", "seeds", "timeout", "threads", "pages", "simulations")
 _PAGE = ("page", "preset", "seeds", "parameters", "grid", "exclude")
 _SIMULATION = ("chapter", "seeds", "parameters", "grid", "exclude")
@@ -263,7 +263,7 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
     -------
     dict
         As ``plan.json`` holds it: ``runs`` and ``simulations`` by name, each with ``state``, runs
-        with ``needs`` (names of simulations).
+        with ``needs`` (names of simulations) and ``id`` (Snakemake's wildcards hold no commas).
     """
     simulations = {
         name: s | {"state": _look_at_simulation(sweep, folder, name)}
@@ -298,12 +298,16 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
                     key = running.run_key(page, path, values, common=keys[page])
                     there = running.finished(folder / name, page.split("/")[-1])
                     state = "finished" if there and there.get("key") == key else "stale"
-            runs[name] = run | {"state": state, "needs": needs}
+            runs[name] = run | {"state": state, "needs": needs, "id": _name_mark(name)}
     return {
         "name": sweep.name, "data": None if sweep.data is None else os.fspath(sweep.data),
         "timeout": sweep.timeout, "threads": sweep.threads, "runs": runs,
         "simulations": simulations,
     }  # fmt: skip
+
+
+def _name_mark(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def _shares(values: Mapping[str, Any], simulation: Mapping[str, Any]) -> bool:
@@ -359,9 +363,22 @@ class data_of:
 
 
 def write_plan(made: Mapping[str, Any], folder: Path) -> None:
-    """The plan as Snakemake and its jobs read it; chapters that are not simulated are linked."""
+    """The plan as Snakemake and its jobs read it, and a mark for all that is finished.
+
+    Marks are what Snakemake looks at, in ``done`` and ``simulations``: what has none is made.
+    Chapters that are not simulated are linked.
+    """
     book.write_json(folder / PLAN, made)
-    (folder / STAMP).touch()
+    for name, one in made["simulations"].items():
+        if one["state"] != "finished":
+            (folder / "simulations" / f"{name}.json").unlink(missing_ok=True)
+    (folder / "done").mkdir(exist_ok=True)
+    for run in made["runs"].values():
+        mark = folder / "done" / run["id"]
+        if run["state"] == "finished":
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)
     if made["data"] is not None:
         data = Path(made["data"])
         simulated = {s["chapter"] for s in made["simulations"].values()}
@@ -384,29 +401,19 @@ def read_plan(folder: str | os.PathLike[str] = ".") -> dict[str, Any]:
         ) from error
 
 
-def needs(made: Mapping[str, Any], name: str) -> list[str]:
-    """What Snakemake waits for before a run: simulations, and the stamp where it is stale."""
-    run = made["runs"][name]
-    stamp = [STAMP] if run["state"] == "stale" else []
-    return [f"simulations/{one}.json" for one in run["needs"]] + stamp
-
-
-def needs_again(made: Mapping[str, Any], name: str) -> list[str]:
-    """The stamp where a simulation's files are no longer those that it left."""
-    return [STAMP] if made["simulations"][name]["state"] == "stale" else []
-
-
 # --------------------------------------------------------------------------- one of its jobs
 
 
 def run(name: str, made: Mapping[str, Any], folder: Path) -> None:
-    """Execute one run of a plan into its folder."""
+    """Execute one run of a plan into its folder, and mark it."""
     one = made["runs"][name]
     with data_of(made["data"]):
         done = running.run_page(
             one["page"], parameters=one["values"], output=folder / name, force=True,
             timeout=made["timeout"] or None, threads=made["threads"],
         )  # fmt: skip
+    (folder / "done").mkdir(exist_ok=True)
+    (folder / "done" / one["id"]).touch()
     print(f"{name}: {done.seconds:.1f} s")
 
 
@@ -421,14 +428,25 @@ def simulate(name: str, made: Mapping[str, Any], folder: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """``python -m glasslib.batches run|simulate NAME`` in the folder of a sweep: one of its jobs.
 
-    Ends with the process ``$GLASSLIB_PARENT``.
+    Runs go by name or id. Ends with the process ``$GLASSLIB_PARENT``; writes to
+    ``logs/NAME.log``.
     """
     kind, name = sys.argv[1:] if argv is None else argv
     if "GLASSLIB_PARENT" in os.environ:
         writing.end_with(int(os.environ.pop("GLASSLIB_PARENT")))
+    folder = Path.cwd()
     try:
-        folder = Path.cwd()
-        {"run": run, "simulate": simulate}[kind](name, read_plan(folder), folder)
+        made = read_plan(folder)
+        if kind == "run":
+            name = {one["id"]: full for full, one in made["runs"].items()}.get(name, name)
+        log = folder / "logs" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
+            try:
+                {"run": run, "simulate": simulate}[kind](name, made, folder)
+            except (running.PageError, ValueError, OSError) as error:
+                print(error)
+                raise
     except (running.PageError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -497,7 +515,7 @@ def batch(
         if dry_run:
             _dry_run(command, folder)
         else:
-            _run_all(command, made, folder, todo, jobs, poll)
+            _run_all(command, made, folder, todo, poll)
     return folder
 
 
@@ -532,15 +550,15 @@ def _summarize(made: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _list_todo(made: Mapping[str, Any]) -> list[Path]:
-    """What is to be made, in the folder of the sweep."""
-    todo = [
-        Path("simulations") / f"{name}.json"
+def _list_todo(made: Mapping[str, Any]) -> dict[str, Path]:
+    """What is to be made, by name, and its mark in the folder of the sweep."""
+    todo = {
+        f"simulation {name}": Path("simulations") / f"{name}.json"
         for name, s in made["simulations"].items() if s["state"] != "finished"
-    ]  # fmt: skip
-    return todo + [
-        Path(name) / "results.json" for name, r in made["runs"].items() if r["state"] != "finished"
-    ]
+    }  # fmt: skip
+    return todo | {
+        name: Path("done") / r["id"] for name, r in made["runs"].items() if r["state"] != "finished"
+    }
 
 
 _START = (
@@ -576,53 +594,60 @@ def _dry_run(command: list[str], folder: Path) -> None:
 
 
 def _run_all(
-    command: list[str], made: Mapping, folder: Path, todo: list[Path], jobs: int | None, poll: float
+    command: list[str], made: Mapping, folder: Path, todo: dict[str, Path], poll: float
 ) -> None:
     from tqdm import tqdm
 
+    left, failed, log = dict(todo), {}, folder / "snakemake.log"
     begun = time.time()
-    left, failed, log = dict.fromkeys(todo), {}, folder / "snakemake.log"
-    with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen(command, cwd=folder, stdout=stream, stderr=stream)
-        with tqdm(total=len(todo), unit="job", dynamic_ncols=True, bar_format=_BAR) as bar:
+    with (
+        log.open("w", encoding="utf-8") as stream,
+        tqdm(total=len(todo), unit="job", dynamic_ncols=True, bar_format=_BAR) as bar,
+        _ending(subprocess.Popen(command, cwd=folder, stdout=stream, stderr=stream)) as process,
+    ):
+        ended = False
+        while not ended:
+            ended = process.poll() is not None  # what has come before is looked at once more
+            for one in [one for one, mark in left.items() if (folder / mark).exists()]:
+                left.pop(one)
+                failed.pop(one, None)
+                bar.write(one, sys.stdout)
+                bar.update()
+            for one in [one for one in left if one in made["runs"] and one not in failed]:
+                if why := _find_failure(folder, one, begun):
+                    failed[one] = why
+                    bar.write(f"FAILED {one}: {why}", sys.stdout)
+            if not ended:
+                time.sleep(poll)
+    if left:
+        raise BatchFailed(_describe_failures(left, failed, len(todo), log))
+
+
+@contextlib.contextmanager
+def _ending(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """A process that is told to stop, and then stopped, if the context is left before it ends."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
             try:
-                ended = False
-                while not ended:
-                    ended = process.poll() is not None
-                    for one in [one for one in left if _is_new(folder / one, begun)]:
-                        left.pop(one)
-                        failed.pop(one, None)
-                        bar.write(
-                            f"{one.parent if one.name == 'results.json' else one.stem}", sys.stdout
-                        )
-                        bar.update()
-                    for one in left:
-                        if one not in failed and (why := _find_failure(folder, one, begun)):
-                            failed[one] = why
-                            bar.write(f"FAILED {one.parent}: {why}", sys.stdout)
-                    if not ended:
-                        time.sleep(poll)
-            except BaseException:
-                process.terminate()
-                try:
-                    process.wait(timeout=20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                raise
-    if not left:
-        return
-    told = [
-        f"{len(left)} of {len(todo)} jobs did not finish; what is there is kept, the same command "
-        "tries them again:"
-    ]
-    told += [f"  {one.parent}: {why}" for one, why in list(failed.items())[:20]]
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _describe_failures(
+    left: Mapping[str, Path], failed: Mapping[str, str], n: int, log: Path
+) -> str:
+    told = [f"{len(left)} of {n} jobs did not finish; the same command tries them again, alone:"]
+    told += [f"  {one}: {why}" for one, why in list(failed.items())[:20]]
     others = [one for one in left if one not in failed]
     if others:
-        told.append(f"  {len(others)} were not run or left no notebook, such as {others[0]}")
-    if not failed:
-        told.append(_tail(log.read_text(encoding="utf-8")))
-    told.append(f"  log: {log}")
-    raise BatchFailed("\n".join(told))
+        told.append(f"  {len(others)} did not run, or left no notebook, such as {others[0]}")
+        if not failed:
+            told.append(_tail(log.read_text(encoding="utf-8")))
+    return "\n".join([*told, f"  log: {log}"])
 
 
 _BAR = "{n_fmt} of {total_fmt} |{bar}| {elapsed} gone, {remaining} left"
@@ -635,19 +660,19 @@ def _is_new(path: Path, begun: float) -> bool:
         return False
 
 
-def _find_failure(folder: Path, one: Path, begun: float) -> str:
+def _find_failure(folder: Path, name: str, begun: float) -> str:
     """Why a run failed, and where its notebook lies; empty while it has not."""
-    for notebook in (folder / one.parent).glob("*.failed.ipynb"):
+    for notebook in (folder / name).glob("*.failed.ipynb"):
         if _is_new(notebook, begun):
-            log = folder / "logs" / f"{one.parent}.log"
+            log = folder / "logs" / f"{name}.log"
             lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-            errors = [
-                x.strip()
-                for x in lines
-                if re.match(r"\s+\w*(Error|Exception|Warning|Iteration|Interrupt)\b", x)
-            ]
-            return f"{errors[-1] if errors else 'a cell failed'}; read {notebook.name} there"
+            errors = [line.strip() for line in lines if line.startswith("  ") and ": " in line]
+            what = next((e for e in errors if _ERROR.match(e)), "a cell failed")
+            return f"{what}; read {notebook.name} there"
     return ""
+
+
+_ERROR = re.compile(r"\w*(Error|Exception|Warning|Iteration|Interrupt): ")
 
 
 def _tail(text: str, n: int = 12) -> str:

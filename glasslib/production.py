@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -98,12 +100,14 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
         print(f"All {len(jobs)} runs are finished; nothing to do.")
         return
     workers = joblib.cpu_count() if n_jobs < 1 else n_jobs
-    executor = get_reusable_executor(
-        max_workers=min(workers, len(todo)), env={"OMP_NUM_THREADS": "1"},
-        # workers of a killed production would go on for hours, and keep the next from their paths
-        initializer=_begin_worker, initargs=(os.getpid(),),
-    )  # fmt: skip
-    futures = [executor.submit(j.make) for j in todo]
+    with _deaf_to_interrupts():
+        executor = get_reusable_executor(
+            max_workers=min(workers, len(todo)), env={"OMP_NUM_THREADS": "1"},
+            # workers of a killed production would go on for hours, and keep the next from their
+            # paths
+            initializer=writing.end_with, initargs=(os.getpid(),),
+        )  # fmt: skip
+        futures = [executor.submit(j.make) for j in todo]
     start = sum(j.done() for j in jobs)
     with tqdm(total=100.0, initial=100 * start / total, unit="%", desc="production",
               bar_format="{desc} {percentage:5.1f} % |{bar}| {elapsed} gone, {remaining} left",
@@ -123,10 +127,17 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
             raise
 
 
-def _begin_worker(parent: int) -> None:
-    """A worker ends with its parent, and leaves Ctrl-C to it: one line instead of a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    writing.end_with(parent)
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes begun here leave Ctrl-C to their parent: one line instead of many tracebacks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ensemble_job(
