@@ -293,6 +293,8 @@ def data_markdown() -> str:
 def _made_by(path: Path, relative: Path) -> tuple[str, str]:
     number = relative.parts[0].split("-")[0]
     made = f"`make data CHAPTER={number}`" if number.isdigit() else "`make book`"
+    if number == "7":
+        made = "`make batch`, `glasslib gather`"
     found = _provenance(path)
     name, version = found.get("engine", ""), found.get("engine_version", found.get("version", ""))
     return made, f"{name} {version}".strip() or "–"
