@@ -7,6 +7,7 @@ CHAPTER ?=
 UPDATE ?=
 PAGE ?=
 SWEEP ?= workflow/sweep.yaml
+ARGS ?=
 
 # asked before anything is installed
 ifeq ($(filter data,$(MAKECMDGOALS))$(CHAPTER),data)
@@ -20,6 +21,7 @@ SHELL := /bin/bash
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+BATCH := $(VENV)/batch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
 
@@ -49,9 +51,17 @@ lab: $(STAMP)  ## open a copy of the notebooks
 data: $(STAMP)  ## regenerate a chapter's data
 	$(BIN)/python -m glasslib.cli data $(CHAPTER)
 
-batch: $(STAMP)  ## run a sweep
-	@$(BIN)/python -c 'import snakemake' 2>/dev/null || $(BIN)/python -m pip install --quiet -e '.[batch]' -c requirements.lock
-	$(BIN)/python -m glasslib.cli batch $(SWEEP)
+batch: $(BATCH)/.stamp  ## run a sweep
+	$(BATCH)/bin/python -m glasslib.cli batch $(SWEEP) $(ARGS)
+
+# Snakemake wants older versions of some packages than the lock has: an environment of its own,
+# on top of the book's
+$(BATCH)/.stamp: pyproject.toml | $(STAMP)
+	$(BIN)/python -m venv --clear $(BATCH)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(BATCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/book.pth
+	$(BATCH)/bin/python -m pip install --quiet -e '.[batch]'
+	touch $@
 
 readme: $(STAMP)  ## bring the generated tables up to date
 	$(BIN)/python -m glasslib.cli readme

@@ -524,8 +524,8 @@ def _check_snakemake() -> None:
 
     if importlib.util.find_spec("snakemake") is None:
         raise SweepError(
-            "snakemake is not installed; expected the extra: pip install -e '.[batch]' "
-            "(make batch does it)."
+            "snakemake is not installed here; expected the extra [batch]: make batch makes an "
+            "environment that has it, .venv/batch."
         )
 
 
