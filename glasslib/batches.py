@@ -599,6 +599,8 @@ def _run_all(
     from tqdm import tqdm
 
     left, failed, log = dict(todo), {}, folder / "snakemake.log"
+    for one in todo:  # what earlier calls said
+        (folder / "logs" / f"{one.split()[-1]}.log").unlink(missing_ok=True)
     begun = time.time()
     with (
         log.open("w", encoding="utf-8") as stream,
@@ -643,9 +645,12 @@ def _describe_failures(
     told = [f"{len(left)} of {n} jobs did not finish; the same command tries them again, alone:"]
     told += [f"  {one}: {why}" for one, why in list(failed.items())[:20]]
     others = [one for one in left if one not in failed]
-    if others:
-        told.append(f"  {len(others)} did not run, or left no notebook, such as {others[0]}")
-        if not failed:
+    said = {one: _read_last(log.parent / "logs" / f"{one.split()[-1]}.log") for one in others}
+    told += [f"  {one}: {last}" for one, last in list(said.items())[:20] if last]
+    waited = [one for one, last in said.items() if not last]
+    if waited:
+        told.append(f"  {len(waited)} did not run, or were stopped, such as {waited[0]}")
+        if not failed and len(waited) == len(others):
             told.append(_tail(log.read_text(encoding="utf-8")))
     return "\n".join([*told, f"  log: {log}"])
 
@@ -673,6 +678,14 @@ def _find_failure(folder: Path, name: str, begun: float) -> str:
 
 
 _ERROR = re.compile(r"\w*(Error|Exception|Warning|Iteration|Interrupt): ")
+
+
+def _read_last(log: Path) -> str:
+    """The last line that a job has said; empty if it has said nothing."""
+    try:
+        return (log.read_text(encoding="utf-8").strip().splitlines() or [""])[-1]
+    except OSError:
+        return ""
 
 
 def _tail(text: str, n: int = 12) -> str:
