@@ -575,7 +575,7 @@ def _command(folder: Path, profile: Path, jobs: int | None) -> list[str]:
         "--snakefile", os.fspath(book.root() / "workflow" / "Snakefile"),
         "--directory", os.fspath(folder), "--profile", os.fspath(profile),
         # this sweep's own lock is held; Snakemake's would survive a kill
-        "--nolock", "--keep-going", "--rerun-incomplete", "--rerun-triggers", "mtime",
+        "--nolock", "--keep-going", "--ignore-incomplete", "--rerun-triggers", "mtime",
     ]  # fmt: skip
     text = (profile / "config.yaml").read_text(encoding="utf-8")
     if re.search(r"^executor:", text, re.MULTILINE):
