@@ -551,7 +551,7 @@ def test_papermill_alone_keeps_runs_apart_and_stops_at_a_misspelt_name(clone):
     assert (
         "ValueError: page 1-test/page has no parameter 'sede' (did you mean seed?)" in done.stderr
     )
-    assert "Fig 1" not in (clone / "out.ipynb").read_text().split('"outputs"')[-1]
+    assert len(list(folder.glob("*/results.json"))) == 2, "nothing was recorded"
     with writing.claim(folder / "book,seed=3"):
         done = papermill(clone, "-p", "seed", "3")
     assert f"is being written by process {os.getpid()}" in done.stderr
