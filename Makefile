@@ -4,6 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 CHAPTER ?=
+UPDATE ?=
+PAGE ?=
+SWEEP ?= workflow/sweep.yaml
+ARGS ?=
+
+# asked before anything is installed
+ifeq ($(filter data,$(MAKECMDGOALS))$(CHAPTER),data)
+$(error no chapter given; expected a number: make data CHAPTER=1)
+endif
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,17 +21,19 @@ SHELL := /bin/bash
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+BATCH := $(VENV)/batch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
 
-.PHONY: help book test quick lab data readme check lint clean
+.PHONY: help book test quick lab data batch readme check lint clean
 
 help:  ## list what make can do
 	@echo "make book             run every page and build _build/html/index.html"
 	@echo "make test             unit tests, and every page at preset smoke"
 	@echo "make quick            the tests that need no page and are not slow"
-	@echo "make lab              open the notebooks in JupyterLab"
+	@echo "make lab              open a copy of the notebooks in JupyterLab (work/)"
 	@echo "make data CHAPTER=1   regenerate a chapter's production data (hours; resumes)"
+	@echo "make batch SWEEP=…    run many pages with many parameters ($(SWEEP))"
 	@echo "make check            open the built pages in headless Chromium"
 	@echo "make lint             ruff on code and notebooks"
 	@echo "make clean            remove what was built (data and environment stay)"
@@ -30,7 +41,7 @@ help:  ## list what make can do
 	@echo "PYTHON=$(PYTHON) and VENV=$(VENV) can be set, for example: make book PYTHON=python3.12"
 
 book: $(STAMP)  ## run every page and build the book
-	$(BIN)/python -m glasslib.cli book --workers $(WORKERS)
+	$(BIN)/python -m glasslib.cli book --workers $(WORKERS) $(if $(UPDATE),--update)
 
 # one thread a test process: the processes share the cores
 test: $(STAMP)  ## test everything
@@ -39,12 +50,23 @@ test: $(STAMP)  ## test everything
 quick: $(STAMP)  ## test what takes seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not page"
 
-lab: $(STAMP)  ## open the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(STAMP)  ## open a copy of the notebooks
+	$(BIN)/python -m glasslib.cli lab $(PAGE)
 
 data: $(STAMP)  ## regenerate a chapter's data
-	@if [ -z "$(CHAPTER)" ]; then echo "no chapter given; expected a number: make data CHAPTER=1" >&2; exit 2; fi
 	$(BIN)/python -m glasslib.cli data $(CHAPTER)
+
+batch: $(BATCH)/.stamp  ## run a sweep
+	$(BATCH)/bin/python -m glasslib.cli batch $(SWEEP) $(ARGS)
+
+# Snakemake wants older versions of some packages than the lock has: an environment of its own,
+# on top of the book's
+$(BATCH)/.stamp: pyproject.toml | $(STAMP)
+	$(BIN)/python -m venv --clear $(BATCH)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(BATCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/book.pth
+	$(BATCH)/bin/python -m pip install --quiet -e '.[batch]'
+	touch $@
 
 readme: $(STAMP)  ## bring the generated tables up to date
 	$(BIN)/python -m glasslib.cli readme

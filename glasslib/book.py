@@ -15,6 +15,9 @@ Nothing here imports torch, an engine or the network, and no warning is silenced
 
 from __future__ import annotations
 
+import ast
+import atexit
+import contextlib
 import difflib
 import html
 import json
@@ -22,6 +25,7 @@ import math
 import os
 import platform
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from numbers import Real
@@ -44,7 +48,8 @@ _MARKS = {
 }  # fmt: skip
 
 _state: dict[str, Any] = {
-    "page": None, "preset": None, "records": [], "claims": {}, "changed": [],
+    "page": None, "preset": None, "records": [], "claims": {}, "changed": [], "parameters": {},
+    "name": "", "lock": None,
 }  # fmt: skip
 #: parameters of a page that are no physics: claims are judged whatever they are
 MACHINERY: tuple[str, ...] = ("preset", "seed", "cores", "engine", "device")
@@ -120,7 +125,16 @@ def data(chapter: int | str) -> Path:
     -------
     pathlib.Path
     """
-    return data_root() / chapter_name(chapter)
+    folder = data_root() / chapter_name(chapter)
+    reads = _find_shell() is not None and _state["preset"] in ("smoke", "book")
+    if reads and os.environ.get("GLASSLIB_DATA"):
+        here = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+        if next(here, None) is None:
+            raise ValueError(
+                f"{folder} holds no data; expected what 'glasslib data {folder.name.split('-')[0]}'"
+                " writes: make it there, or unset GLASSLIB_DATA."
+            )
+    return folder
 
 
 def data_root() -> Path:
@@ -132,13 +146,14 @@ def data_root() -> Path:
 def run_directory() -> Path:
     """Folder that receives this page's ``results.json``.
 
-    The runner names it in the environment variable ``GLASSLIB_RUN_DIR``; a page run by hand
-    writes below ``_build/interactive``.
+    The runner names it in the environment variable ``GLASSLIB_RUN_DIR``; a page run by hand, or by
+    papermill alone, writes below ``_build/interactive``, each set of parameters into a folder of
+    its own that reads, such as ``book,kT=0.5,seed=3``.
     """
     given = os.environ.get("GLASSLIB_RUN_DIR")
     if given:
         return Path(given)
-    return root() / "_build" / "interactive" / (_state["page"] or "no-page")
+    return root() / "_build" / "interactive" / (_state["page"] or "no-page") / _state["name"]
 
 
 # --------------------------------------------------------------------------- setup
@@ -174,15 +189,18 @@ def setup(page: str, preset: str = "book", parameters: Mapping[str, Any] | None 
     preset : {"smoke", "book", "paper"}
         Size of the run.
     parameters : mapping, optional
-        Names and values of the page's parameters, as ``globals()`` holds them. Where the physics
+        Names and values of the page's parameters, as ``globals()`` holds them; in a notebook they
+        are found without being given. Where the physics
         among them is not what the parameters cell of the committed page declares, claims of the
-        paper are not judged: their rows are "new here", and say why. Values out of the ranges
-        that stand behind the parameters (:class:`glasslib.running.Parameter`) are refused.
+        paper are not judged: their rows are "new here", and say why. Values of other types, or
+        out of the ranges that stand behind the parameters (:class:`glasslib.running.Parameter`),
+        are refused, and so are names that papermill injects and the page does not have.
 
     Raises
     ------
     ValueError
-        For an unknown preset or a malformed page name.
+        For an unknown preset, a malformed page name, a parameter that cannot be, or where another
+        process runs this page with the same parameters by hand.
     """
     check_preset(preset)
     if not isinstance(page, str) or page.count("/") != 1 or page.endswith(".ipynb"):
@@ -191,13 +209,42 @@ def setup(page: str, preset: str = "book", parameters: Mapping[str, Any] | None 
             "such as '1-graph-embeddings-2d-lj/simulation'."
         )
     _state.update(page=page, preset=preset, records=[], claims=_claims(page), changed=[])
-    if parameters is not None:
-        _state["changed"] = _changed(page, parameters)
+    _state.update(parameters={}, name=preset)
+    shell = _find_shell()
+    if parameters is None and shell is not None:
+        parameters = shell.user_ns
+    if parameters is not None and (root() / "notebooks" / f"{page}.ipynb").is_file():
+        _take_parameters(page, parameters)
     from . import plots
 
     plots.use_theme()
-    if os.environ.get("GLASSLIB_RUN_DIR"):  # a page without records is finished too
+    by_runner = bool(os.environ.get("GLASSLIB_RUN_DIR"))
+    if shell is not None and not by_runner:
+        _claim_run()
+    if shell is not None or by_runner:  # a page without records is finished too
         write_json(run_directory() / "results.json", page_results())
+
+
+def _find_shell() -> Any:
+    """The kernel's shell, where this is a notebook; None elsewhere."""
+    if "ipykernel" not in sys.modules:
+        return None
+    from IPython import get_ipython
+
+    return get_ipython()
+
+
+def _claim_run() -> None:
+    """Be the only kernel that writes this run by hand, as long as it lives or runs this page."""
+    from . import writing
+
+    if _state["lock"] is not None:
+        _state["lock"].close()
+    _state["lock"] = contextlib.ExitStack()
+    folder = run_directory()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _state["lock"].enter_context(writing.claim(folder))
+    atexit.register(_state["lock"].close)
 
 
 def _claims(page: str) -> dict[str, Any]:
@@ -208,18 +255,49 @@ def _claims(page: str) -> dict[str, Any]:
     return claims.load(path) if path.is_file() else {}
 
 
-def _changed(page: str, parameters: Mapping[str, Any]) -> list[str]:
-    """``name = value`` of physics parameters that differ from the committed page."""
+def _take_parameters(page: str, given: Mapping[str, Any]) -> None:
+    """Check the parameters of a page and keep them: for its results, its folder, its claims."""
     from . import running
 
     declared = running.parameters(root() / "notebooks" / f"{page}.ipynb")
+    for name in _injected(given.get("In", ())):
+        if name not in declared:
+            near = difflib.get_close_matches(name, declared, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(
+                f"page {page} has no parameter {name!r}{hint}; expected one of "
+                f"{', '.join(declared)}."
+            )
     for name, p in declared.items():
-        if name in parameters and (reason := p.refuse(parameters[name])):
-            raise ValueError(f"parameter {name} is {parameters[name]!r}; {reason}.")
-    return [
-        f"{name} = {parameters[name]!r}" for name, p in declared.items()
-        if name not in MACHINERY and name in parameters and parameters[name] != p.default
-    ]  # fmt: skip
+        if name in given and (reason := p.refuse(given[name]) or p.mismatch(given[name])):
+            raise ValueError(f"parameter {name} is {given[name]!r}; {reason}.")
+    values = {name: given.get(name, p.default) for name, p in declared.items()}
+    differ = {name: v for name, v in values.items() if v != declared[name].default}
+    changed = {name: v for name, v in differ.items() if name not in MACHINERY}
+    _state.update(
+        parameters=values,
+        name=running.name_run(_state["preset"], differ),
+        changed=[f"{name} = {value!r}" for name, value in changed.items()],
+    )
+
+
+def _injected(cells: Sequence[str]) -> list[str]:
+    """Names that papermill sets in its own cell and that no cell before it has set."""
+    known: set[str] = set()
+    for source in cells:
+        try:
+            names = {
+                target.id
+                for node in ast.parse(source).body
+                for target in getattr(node, "targets", [getattr(node, "target", None)])
+                if isinstance(target, ast.Name)
+            }
+        except SyntaxError:  # a magic
+            continue
+        if source.startswith("# Parameters\n"):
+            return sorted(names - known)
+        known |= names
+    return []
 
 
 # --------------------------------------------------------------------------- records
@@ -409,6 +487,7 @@ def page_results() -> dict[str, Any]:
     return {
         "page": _state["page"],
         "preset": _state["preset"],
+        "parameters": dict(_state["parameters"]),
         "glasslib": __version__,
         "python": platform.python_version(),
         "packages": versions(),
@@ -454,6 +533,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def results_folder() -> Path:
+    """``data/results``; while the book is built, the folder of its own numbers."""
+    given = os.environ.get("GLASSLIB_RESULTS")
+    return Path(given) if given else root() / "data" / "results"
+
+
 def results() -> list[dict[str, Any]]:
     """Every committed record of the book: ``data/results/<chapter>.json`` gathered.
 
@@ -468,7 +553,7 @@ def results() -> list[dict[str, Any]]:
         If a file is not what ``make book`` writes.
     """
     gathered = []
-    for path in sorted((root() / "data" / "results").glob("*.json")):
+    for path in sorted(results_folder().glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             for page in content["pages"]:

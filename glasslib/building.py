@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import metadata
 from pathlib import Path
 
+import joblib
+
 from . import book, reporting, running, writing
 
 
@@ -26,7 +28,9 @@ class BuildError(Exception):
     """The book could not be built; the message names the page or the warning."""
 
 
-def build(*, workers: int = 2, timeout: float = 900, force: bool = False) -> Path:
+def build(
+    *, workers: int = 2, timeout: float = 900, force: bool = False, update: bool = False
+) -> Path:
     """Run the pages at preset ``book`` and typeset them, warnings being errors.
 
     Parameters
@@ -37,6 +41,9 @@ def build(*, workers: int = 2, timeout: float = 900, force: bool = False) -> Pat
         Seconds one cell may take.
     force : bool
         Run pages and typesetting even if nothing changed.
+    update : bool
+        Take this build's numbers for the committed ones: write ``data/results`` and the README's
+        table. Without, no file under version control changes; the built book shows its own.
 
     Returns
     -------
@@ -49,14 +56,14 @@ def build(*, workers: int = 2, timeout: float = 900, force: bool = False) -> Pat
         With page, cell and error if a page fails; with the warnings if typesetting fails.
     """
     try:
-        return _build(workers=workers, timeout=timeout, force=force)
+        return _build(workers=workers, timeout=timeout, force=force, update=update)
     except OSError as error:
         raise BuildError(
             f"cannot write {error.filename or 'the book'}: {writing.explain(error)}"
         ) from error
 
 
-def _build(*, workers: int, timeout: float, force: bool) -> Path:
+def _build(*, workers: int, timeout: float, force: bool, update: bool) -> Path:
     started = time.monotonic()
     root = book.root()
     try:
@@ -68,12 +75,27 @@ def _build(*, workers: int, timeout: float, force: bool) -> Path:
     last = [name for name in names if name not in first]
 
     runs = run_pages(first, workers=workers, timeout=timeout, force=force)
-    for path in reporting.save_results(list(runs.values())):
-        print(f"data/results/{path.name} {'updated' if path.exists() else 'removed'}")
-    with contextlib.suppress(reporting.StaleError, FileNotFoundError):
-        if reporting.readme():
-            print("README.md: table updated")
-    runs |= run_pages(last, workers=workers, timeout=timeout, force=force)
+    if update and running.own_data():
+        raise BuildError(
+            f"GLASSLIB_DATA is {book.data_root()}; expected the book's data where its committed "
+            "numbers are written: unset it, or leave --update out."
+        )
+    own = root / "_build" / "results"
+    if update:
+        for path in reporting.save_results(list(runs.values())):
+            print(f"data/results/{path.name} {'updated' if path.exists() else 'removed'}")
+        with contextlib.suppress(reporting.StaleError, FileNotFoundError):
+            if reporting.readme():
+                print("README.md: table updated")
+    for path in reporting.save_results(list(runs.values()), folder=own):
+        print(
+            f"{path.stem}: numbers differ from the committed ones (make book UPDATE=1 takes them)"
+        )
+    os.environ["GLASSLIB_RESULTS"] = os.fspath(own)
+    try:
+        runs |= run_pages(last, workers=workers, timeout=timeout, force=force)
+    finally:
+        del os.environ["GLASSLIB_RESULTS"]
 
     source = stage({name: runs[name] for name in names})
     index = root / "_build" / "html" / "index.html"
@@ -114,11 +136,11 @@ def run_pages(
     BuildError
         After all pages were tried, if any failed.
     """
-    threads = max(1, (os.cpu_count() or 1) // max(1, workers))
+    threads = max(1, joblib.cpu_count() // max(1, workers))  # those that this process may use
     failures: list[str] = []
     runs: dict[str, running.Run] = {}
 
-    def one(name: str) -> tuple[str, str]:
+    def one(name: str) -> tuple[str, str, bool]:
         # a process of its own: the environment of a kernel is the environment of its parent
         command = [sys.executable, "-m", "glasslib.cli", "run", name, "--preset", "book"]
         command += ["--timeout", str(timeout), "--threads", str(threads)]
@@ -128,19 +150,24 @@ def run_pages(
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=book.root(), env=environment
         )
-        return name, "" if done.returncode == 0 else (done.stderr.strip() or done.stdout.strip())
+        error = "" if done.returncode == 0 else (done.stderr.strip() or done.stdout.strip())
+        return name, error, "preset book: reused" in done.stdout
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         tasks = [pool.submit(one, name) for name in names]
-        for done, task in enumerate(as_completed(tasks), 1):
-            name, error = task.result()
-            if error:
-                failures.append(error)
-                print(f"[{done}/{len(names)}] {name}  FAILED", flush=True)
-                continue
-            run = _finished(name)
-            runs[name] = run
-            print(f"[{done}/{len(names)}] {name}  {run.seconds:.1f} s", flush=True)
+        try:
+            for done, task in enumerate(as_completed(tasks), 1):
+                name, error, reused = task.result()
+                if error:
+                    failures.append(error)
+                    print(f"[{done}/{len(names)}] {name}  FAILED", flush=True)
+                    continue
+                runs[name] = _finished(name)
+                took = "reused" if reused else f"{runs[name].seconds:.1f} s"
+                print(f"[{done}/{len(names)}] {name}  {took}", flush=True)
+        except KeyboardInterrupt:  # the terminal stops the pages under way; begin no others
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if failures:
         raise BuildError("\n".join(failures))
     return runs

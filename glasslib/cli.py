@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import __version__, book
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("page", help="e.g. 1-graph-embeddings-2d-lj/training, or 1/training")
     run.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="set a parameter of the page; may be repeated",
+        help="set a parameter of the page, NAME VALUE or NAME=VALUE; may be repeated",
     )  # fmt: skip
     run.add_argument("--preset", help="smoke, book or paper (the page's own default: book)")
     run.add_argument(
@@ -65,9 +66,34 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--workers", type=int, default=2, help="pages run at a time (default 2)")
     build.add_argument("--timeout", type=float, default=900, help="seconds a cell may take")
     build.add_argument("--force", action="store_true", help="rebuild everything")
+    build.add_argument(
+        "--update", action="store_true",
+        help="take the numbers of this build for the committed ones (data/results, README.md)",
+    )  # fmt: skip
+
+    batch = commands.add_parser("batch", help="run many pages with many parameters")
+    batch.add_argument("sweep", type=Path, help="YAML file, such as workflow/sweep.yaml")
+    batch.add_argument(
+        "--profile", default="laptop", help="laptop, slurm, or a folder with a Snakemake profile"
+    )
+    batch.add_argument("--jobs", type=int, metavar="N", help="at a time (default: all cores)")
+    batch.add_argument("--dry-run", action="store_true", help="check and count, run nothing")
+    batch.add_argument("--output", type=Path, metavar="DIR", help="instead of runs/NAME")
+
+    gather = commands.add_parser("gather", help="one table of what many runs recorded")
+    gather.add_argument("runs", type=Path, nargs="+", help="folders, looked through for runs")
+    gather.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="a .csv or .parquet file"
+    )
+
+    lab = commands.add_parser("lab", help="open a copy of the notebooks in JupyterLab")
+    lab.add_argument("page", nargs="?", help="e.g. 5/simulation")
+    lab.add_argument("--copy-only", action="store_true", help="only copy to work/")
 
     data = commands.add_parser("data", help="regenerate a chapter's production data")
     data.add_argument("chapter", nargs="?", help="number or folder name of the chapter")
+    data.add_argument("--list", action="store_true", help="list its jobs and which are finished")
+    data.add_argument("--job", type=int, metavar="K", help="run one of them, for array jobs")
     data.add_argument(
         "--readme", action="store_true", help="bring data/README.md and data/SHA256SUMS up to date"
     )
@@ -107,18 +133,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 on success; 1 if a page, the build or a check failed; 2 for a request that cannot be met.
     """
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_args(_split_pairs(sys.argv[1:] if argv is None else argv))
     command = {
         "run": _run, "results": _results, "book": _book, "data": _data, "fetch": _fetch,
-        "readme": _readme, "check": _check,
+        "readme": _readme, "check": _check, "batch": _batch, "gather": _gather, "lab": _lab,
     }[arguments.command]  # fmt: skip
+    try:
+        code = _explain(command, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; nothing more can be said, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+def _split_pairs(argv: Sequence[str]) -> list[str]:
+    """``-p NAME=VALUE`` as ``-p NAME VALUE``."""
+    split: list[str] = []
+    for word in argv:
+        pair = re.fullmatch(r"([A-Za-z_]\w*)=(.*)", word, re.DOTALL)
+        after = split[-1:] in (["-p"], ["--parameter"])
+        split += pair.groups() if pair and after else [word]
+    return split
+
+
+def _explain(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command; whatever can go wrong is said in one line."""
+    from .batches import BatchFailed
     from .building import BuildError
     from .reporting import StaleError
     from .running import PageError, PageFailed
 
     try:
         return command(arguments)
-    except (PageFailed, BuildError, StaleError) as error:
+    except BrokenPipeError:
+        raise
+    except (PageFailed, BuildError, StaleError, BatchFailed) as error:
         print(error, file=sys.stderr)
         return 1
     except PageError as error:
@@ -184,12 +234,13 @@ def _book(a: argparse.Namespace) -> int:
 
     if a.workers < 1:
         raise ValueError(f"--workers is {a.workers}; expected 1 or more: leave it out for 2.")
-    building.build(workers=a.workers, timeout=a.timeout, force=a.force)
+    building.build(workers=a.workers, timeout=a.timeout, force=a.force, update=a.update)
     return 0
 
 
 def _data(a: argparse.Namespace) -> int:
-    from . import reporting, running
+    from . import batches, reporting, running
+    from .studies import productions
 
     if a.readme:
         if reporting.data_readme(check=a.check):
@@ -198,6 +249,8 @@ def _data(a: argparse.Namespace) -> int:
     if not a.chapter:
         raise ValueError("no chapter given; expected a number such as 1: glasslib data 1")
     chapter = book.chapter_name(a.chapter)
+    if a.list or a.job is not None:
+        return _data_jobs(chapter, a.job)
     print(f"writing {book.data_root() / chapter}; stop it at any time, it resumes", flush=True)
     hours = 0.0
     produces = r"preset == \"paper\""  # as JSON has it
@@ -207,6 +260,10 @@ def _data(a: argparse.Namespace) -> int:
     ]  # fmt: skip
     if not own:
         raise ValueError(f"no page of {chapter} makes data.")
+    if chapter.split("-")[0] in productions.CHAPTERS:
+        jobs = batches.list_chapter_jobs(chapter)
+        done = sum(job.done() >= job.cost for job in jobs)
+        print(f"{done} of {len(jobs)} jobs are finished (--list names them)", flush=True)
     for page in own:
         print(f"== {page}", flush=True)
         run = running.run_page(page, preset="paper", timeout=None, live=True)
@@ -215,6 +272,50 @@ def _data(a: argparse.Namespace) -> int:
     if book.data_root() == book.root() / "data":
         reporting.data_readme()
     return 0
+
+
+def _data_jobs(chapter: str, k: int | None) -> int:
+    """List the jobs of a chapter, or run one."""
+    from . import batches, production
+    from .studies import productions
+
+    jobs = batches.list_chapter_jobs(chapter)
+    names = [f"job {i} of {len(jobs)}: {productions.name_job(job)}" for i, job in enumerate(jobs)]
+    if k is None:
+        for name, job in zip(names, jobs):
+            print(f"{name}, {100 * job.done() / job.cost:.0f} % finished")
+        return 0
+    if not 0 <= k < len(jobs):
+        raise ValueError(
+            f"--job is {k}; expected 0 to {len(jobs) - 1}: glasslib data {chapter} --list"
+        )
+    print(f"{names[k]} (counted from 0) into {book.data_root() / chapter}", flush=True)
+    production.produce([jobs[k]], n_jobs=1)
+    return 0
+
+
+def _batch(a: argparse.Namespace) -> int:
+    from . import batches
+
+    print(batches.batch(
+        a.sweep, profile=a.profile, jobs=a.jobs, dry_run=a.dry_run, output=a.output
+    ))  # fmt: skip
+    return 0
+
+
+def _gather(a: argparse.Namespace) -> int:
+    from . import gathering
+
+    gathered = gathering.gather(a.runs)
+    gathering.write_table(a.output, gathered.rows)
+    print(f"{gathered}: {a.output}")
+    return 0
+
+
+def _lab(a: argparse.Namespace) -> int:
+    from . import copying
+
+    return copying.open_lab(a.page, copy_only=a.copy_only)
 
 
 def _fetch(a: argparse.Namespace) -> int:

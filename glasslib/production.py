@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import gsd.hoomd
+import joblib
 import numpy as np
 
 from glasslib import dynamics, simulate, writing
@@ -28,10 +32,13 @@ class Job:
     writes : tuple of (path, configurations, cost)
         What it writes: file, number of configurations, and what one of them costs in any
         unit (e.g. particle steps); used for the bar and to start the longest job first.
+    soft : bool
+        Whether it moves soft particles, for which HOOMD-blue or LAMMPS may use a GPU.
     """
 
     make: Callable[[], object]
     writes: tuple[tuple[Path, int, float], ...]
+    soft: bool = False
 
     @property
     def cost(self) -> float:
@@ -83,7 +90,7 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
     Parameters
     ----------
     n_jobs : int
-        Processes; -1 takes all cores. Each runs single-threaded.
+        Processes; -1 takes all cores that this process may use. Each runs single-threaded.
     poll : float
         Seconds between looks at the disk for the progress bar.
     """
@@ -98,13 +105,15 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
     if not todo:
         print(f"All {len(jobs)} runs are finished; nothing to do.")
         return
-    workers = (os.cpu_count() or 1) if n_jobs < 1 else n_jobs
-    executor = get_reusable_executor(
-        max_workers=min(workers, len(todo)), env={"OMP_NUM_THREADS": "1"},
-        # workers of a killed production would go on for hours, and keep the next from their paths
-        initializer=writing.end_with, initargs=(os.getpid(),),
-    )  # fmt: skip
-    futures = [executor.submit(j.make) for j in todo]
+    workers = joblib.cpu_count() if n_jobs < 1 else n_jobs
+    with _deaf_to_interrupts():
+        executor = get_reusable_executor(
+            max_workers=min(workers, len(todo)), env={"OMP_NUM_THREADS": "1"},
+            # workers of a killed production would go on for hours, and keep the next from their
+            # paths
+            initializer=writing.end_with, initargs=(os.getpid(),),
+        )  # fmt: skip
+        futures = [executor.submit(j.make) for j in todo]
     start = sum(j.done() for j in jobs)
     with tqdm(total=100.0, initial=100 * start / total, unit="%", desc="production",
               bar_format="{desc} {percentage:5.1f} % |{bar}| {elapsed} gone, {remaining} left",
@@ -122,6 +131,19 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
         except BaseException:
             executor.shutdown(wait=False, kill_workers=True)
             raise
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes begun here leave Ctrl-C to their parent: one line instead of many tracebacks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ensemble_job(
@@ -178,7 +200,7 @@ def ensemble_job(
     writes = [(begin, 1, 7 * cost * window)]
     if draws is not None:
         writes.append((end, 1, n_replicas * cost * draws))
-    return Job(partial(_ensemble, system, begin, end, **options), tuple(writes))
+    return Job(partial(_ensemble, system, begin, end, **options), tuple(writes), not system.hard)
 
 
 def _ensemble(
@@ -258,7 +280,7 @@ def trajectory_job(
         (begin, 1, n_windows * window),
         (end, n_configurations, n_replicas * last),
     )
-    return Job(partial(_trajectory, system, begin, end, **options), writes)
+    return Job(partial(_trajectory, system, begin, end, **options), writes, not system.hard)
 
 
 def _trajectory(

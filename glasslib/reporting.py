@@ -22,7 +22,7 @@ class StaleError(Exception):
 # --------------------------------------------------------------------------- data/results
 
 
-def save_results(runs: list[running.Run]) -> list[Path]:
+def save_results(runs: list[running.Run], *, folder: Path | None = None) -> list[Path]:
     """Write ``data/results/<chapter>.json`` from runs at preset ``book``.
 
     A file is rewritten only if a page's code changed or a number moved by more than one part in a
@@ -33,13 +33,18 @@ def save_results(runs: list[running.Run]) -> list[Path]:
     ----------
     runs : list of Run
         One a page.
+    folder : path, optional
+        Where instead of ``data/results``. Files that tell the reader what the committed ones do
+        are copies of these.
 
     Returns
     -------
     list of pathlib.Path
-        The files that were written or removed.
+        The files that were written or removed; with ``folder``, those that differ from the
+        committed ones.
     """
-    folder = book.root() / "data" / "results"
+    committed = book.root() / "data" / "results"
+    folder = folder or committed
     chapters: dict[str, list[running.Run]] = {}
     order = {page: k for k, page in enumerate(running.pages())}
     for run in sorted(runs, key=lambda run: order.get(run.page, len(order))):  # not as they ended
@@ -53,10 +58,12 @@ def save_results(runs: list[running.Run]) -> list[Path]:
             "made_by": "make book",
             "pages": [_page_entry(run) for run in members],
         }
-        path = folder / f"{chapter}.json"
-        if not _same(_read(path), content):
+        path, old = folder / f"{chapter}.json", _read(committed / f"{chapter}.json")
+        if not _same(old, content):
             book.write_json(path, content)
             written.append(path)
+        elif path.parent != committed and _read(path) != old:
+            book.write_json(path, old)
     for path in folder.glob("*.json"):
         if path.stem not in chapters:
             path.unlink()
@@ -131,20 +138,21 @@ def check_results() -> None:
     for page, source in recorded.items():
         if page not in known:
             raise StaleError(
-                f"data/results holds numbers of {page}, which is not in _toc.yml; run make book."
+                f"data/results holds numbers of {page}, which is not in _toc.yml; run make "
+                "book UPDATE=1."
             )
         _, path = running.find_page(page)
         if running.source_digest(path) != source:
             raise StaleError(
-                f"data/results holds numbers from an older {page}; run make book and commit "
-                "data/results."
+                f"data/results holds numbers from an older {page}; run make book UPDATE=1 and "
+                "commit data/results."
             )
     for page in known - set(recorded):
         _, path = running.find_page(page)
         if "book.record(" in path.read_text(encoding="utf-8"):
             raise StaleError(
-                f"data/results has no numbers of {page}, which records some; run make book and "
-                "commit data/results."
+                f"data/results has no numbers of {page}, which records some; run make book "
+                "UPDATE=1 and commit data/results."
             )
 
 

@@ -24,7 +24,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ from typing import Any
 from . import book, writing
 
 #: modules that no page imports: changing them does not make a result stale
-_NOT_IN_PAGES = ("cli.py", "building.py", "browser.py", "reporting.py")
+_NOT_IN_PAGES = (
+    "cli.py", "building.py", "browser.py", "reporting.py", "batches.py", "copying.py",
+)  # fmt: skip
 
 
 class PageError(Exception):
@@ -116,6 +118,15 @@ class Parameter:
         if self.name == "cores" and value == 0:
             return "expected -1 for all, or 1 and more"
         return ""
+
+    def mismatch(self, value: Any) -> str:
+        """Why the type of a value cannot be, in a notebook, where texts stay texts; else empty."""
+        kinds = [part.strip().split("[")[0] for part in self.type.split("|")]
+        if isinstance(value, str) and "str" not in kinds:
+            return f"expected {self.type}, such as {self.default!r}"
+        if any(_as_type(kind, value) is not _NO for kind in kinds):
+            return ""
+        return f"expected {self.type}, such as {self.default!r}"
 
 
 @dataclass(frozen=True)
@@ -472,7 +483,10 @@ def data_folders(page: str, path: Path) -> list[Path]:
     list of pathlib.Path
     """
     extra = read_notebook(path).metadata.get("glasslib", {}).get("data", [])
-    return [book.data_root() / name for name in (page.split("/")[0], *extra)]
+    return [
+        book.results_folder() if name == "results" else book.data_root() / name
+        for name in (page.split("/")[0], *extra)
+    ]
 
 
 def reads_results(path: Path) -> bool:
@@ -520,7 +534,7 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def run_key(page: str, path: Path, values: Mapping[str, Any]) -> str:
+def run_key(page: str, path: Path, values: Mapping[str, Any], *, common: str = "") -> str:
     """What a run's outcome depends on: code, glasslib, data, lock, engines and parameters.
 
     Parameters
@@ -529,35 +543,114 @@ def run_key(page: str, path: Path, values: Mapping[str, Any]) -> str:
     path : pathlib.Path
     values : dict
         Parameters that differ from the page's defaults.
+    common : str, optional
+        :func:`page_key` of the page where it is known: many runs of one page share it.
 
     Returns
     -------
     str
         64 hexadecimal digits.
     """
+    text = json.dumps(dict(values), sort_keys=True, default=str)
+    return hashlib.sha256(f"{common or page_key(page, path)}\n{text}".encode()).hexdigest()
+
+
+def page_key(page: str, path: Path) -> str:
+    """The part of :func:`run_key` that all runs of a page share: all but the parameters."""
     from . import engines
 
     parts = [
         source_digest(path),
         code_digest(),
         data_digest(data_folders(page, path)),
+        external_digest(path),
         json.dumps(engines.fingerprint(), sort_keys=True),
-        json.dumps(dict(values), sort_keys=True, default=str),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def external_digest(path: Path) -> str:
+    """Hash of the public data of others, if a page asks for any: names, sizes and dates.
+
+    Pages do so by ``agreement.external(…)`` or by handing the clone on as ``root=``. Contents are
+    not read: they may be large, and whoever replaces one changes its date.
+    """
+    code = "\n".join(c.source for c in read_notebook(path).cells if c.cell_type == "code")
+    if not re.search(r"\bexternal\(|root=book\.root\(\)", code):
+        return ""
+    from . import fetching
+
+    digest = hashlib.sha256()
+    for place, folder in enumerate(fetching.folders(book.root())):
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not file.name.startswith("."):
+                found = file.stat()
+                name = file.relative_to(folder).as_posix()
+                digest.update(f"{place} {name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 # --------------------------------------------------------------------------- running
 
 
+def name_values(values: Mapping[str, Any]) -> str:
+    """Parameters as the name of a folder that reads: ``"kT=0.5,seed=0"``.
+
+    Other values have another name: where a text would read like something else, or hold what a
+    folder may not, or the name would be too long, six digits of its hash stand behind it.
+
+    Examples
+    --------
+    >>> name_values({"kT": 0.5, "draws": [32, 8], "target": "C_B"})
+    'kT=0.5,draws=[32+8],target=C_B'
+    """
+    return ",".join(f"{name}={_name_value(value)}" for name, value in values.items())
+
+
+#: a text in JSON that reads like nothing else
+_PLAIN = re.compile(r'"(?!(?:None|True|False)")[A-Za-z_][A-Za-z0-9_.-]*"')
+
+
+def _name_value(value: Any) -> str:
+    exact = json.dumps(value, default=str, ensure_ascii=False)
+    if isinstance(value, str):
+        text = re.sub(r"[^A-Za-z0-9._-]", "_", value)
+        known = text == value and re.match(r"(?!(None|True|False)$)[A-Za-z_]", text)
+    else:
+        text = repr(value).replace(" ", "").replace("'", "").replace(",", "+")
+        text, listed = (
+            re.sub(r"[^A-Za-z0-9._+\[\]-]", "_", text),
+            re.search(r"[\"{(]", _PLAIN.sub("", exact)),
+        )
+        known = not listed
+    if len(text) > 40:
+        text, known = text[:40], False
+    return text if known else f"{text}~{hashlib.sha256(exact.encode()).hexdigest()[:6]}"
+
+
 def default_directory(page: str, preset: str, values: Mapping[str, Any]) -> Path:
-    """Where a run goes unless told otherwise: ``_build/runs/<page>/<preset>[-<parameters>]``."""
-    others = {k: v for k, v in values.items() if k != "preset"}
-    name = preset
-    if others:
-        text = json.dumps(others, sort_keys=True, default=str)
-        name += "-" + hashlib.sha256(text.encode()).hexdigest()[:10]
-    return book.root() / "_build" / "runs" / page / name
+    """Where a run goes unless told otherwise: ``_build/runs/<page>/<preset>[,<parameters>]``.
+
+    Runs on data of one's own (``GLASSLIB_DATA``) have a folder of their own.
+    """
+    return book.root() / "_build" / "runs" / page / name_run(preset, values)
+
+
+def name_run(preset: str, values: Mapping[str, Any]) -> str:
+    """Name of a run's folder: preset, parameters, and the data if they are not the book's."""
+    parts = [preset, name_values({k: v for k, v in values.items() if k != "preset"})]
+    if own_data():
+        hashed = hashlib.sha256(os.fsencode(book.data_root())).hexdigest()[:6]
+        parts.append(f"data={_name_value(book.data_root().name)}~{hashed}")
+    name = ",".join(part for part in parts if part)
+    if len(name) > 160:  # file systems end at 255 bytes, and locks and scratch folders add to it
+        name = f"{name[:150]}~{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return name
+
+
+def own_data() -> bool:
+    """Whether ``GLASSLIB_DATA`` names data that are not the book's."""
+    return book.data_root() != (book.root() / "data").resolve()
 
 
 def finished(directory: Path, name: str, key: str | None = None) -> dict[str, Any] | None:
@@ -642,13 +735,21 @@ def run_page(
     directory = Path(output) if output else default_directory(page, chosen, values)
     directory = directory.expanduser().resolve()
     leaf = page.split("/")[-1]
+    shown = {name: p.default for name, p in declared.items()} | values
+    if output and not force:
+        _check_owner(directory, page, declared, shown)
     key = run_key(page, path, values)
     if not force and chosen != "paper":
         content = finished(directory, leaf, key)
         if content is not None:
             return Run(page, chosen, directory, content, content.get("seconds", 0.0), True)
 
-    with _only_writer(page, directory, leaf) as scratch:
+    def look_again() -> dict[str, Any] | None:  # another may have made it meanwhile
+        return None if force or chosen == "paper" else finished(directory, leaf, key)
+
+    with _only_writer(page, directory, leaf, look_again) as (scratch, content):
+        if content is not None:
+            return Run(page, chosen, directory, content, content.get("seconds", 0.0), True)
         partial = scratch.with_name(f"{scratch.name}.ipynb")
         started = time.monotonic()
         try:
@@ -656,8 +757,9 @@ def run_page(
                 _execute(page, path, partial, values, timeout=timeout, live=live)
             seconds = round(time.monotonic() - started, 2)
             content = _collect(page, chosen, scratch)
-            shown = {name: p.default for name, p in declared.items()} | values
             content |= {"parameters": shown, "seconds": seconds, "key": key}
+            if own_data():
+                content["data"] = os.fspath(book.data_root())
             os.replace(partial, directory / f"{leaf}.ipynb")
             book.write_json(directory / "results.json", content)
         except PageFailed as failure:
@@ -678,10 +780,37 @@ def run_page(
     return Run(page, chosen, directory, content, seconds, False)
 
 
+def _check_owner(
+    directory: Path, page: str, declared: Mapping[str, Parameter], shown: Mapping[str, Any]
+) -> None:
+    """Refuse a folder that holds a run of another page, or of other parameters."""
+    other, theirs = page, {}
+    try:
+        content = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+        other, theirs = content["page"], dict(content["parameters"])
+    except (OSError, ValueError, KeyError, TypeError):
+        for left in directory.glob("*.failed.ipynb"):
+            leaf = left.name.removesuffix(".failed.ipynb")
+            other = page if leaf == page.split("/")[-1] else leaf
+            with contextlib.suppress(PageError):
+                given = read_notebook(left).metadata.get("papermill", {}).get("parameters", {})
+                theirs = {name: p.default for name, p in declared.items()} | dict(given)
+    differ = {k: v for k, v in theirs.items() if k in shown and v != shown[k]}
+    if other != page or differ:
+        what = other if other != page else f"{page} with {name_values(differ)}"
+        raise PageError(
+            f"output is {_short(directory)}, which holds a run of {what}; expected a folder of "
+            "this run: choose another with --output, or replace it with --force."
+        )
+
+
 @contextlib.contextmanager
-def _only_writer(page: str, directory: Path, leaf: str) -> Iterator[Path]:
+def _only_writer(
+    page: str, directory: Path, leaf: str, look_again: Callable[[], dict[str, Any] | None]
+) -> Iterator[tuple[Path, dict[str, Any] | None]]:
     """The folder of a run under way, made: old results and what dead runs have left are gone.
 
+    With what ``look_again`` finds once nobody else writes there; nothing is removed then.
     Failing to write, at any time, is one line.
     """
     scratch = directory / f".{leaf}.{writing.mark()}.partial"
@@ -690,9 +819,11 @@ def _only_writer(page: str, directory: Path, leaf: str) -> Iterator[Path]:
             directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(writing.claim(directory))
             writing.sweep(directory / leaf)
-            scratch.mkdir()
-            (directory / "results.json").unlink(missing_ok=True)
-            (directory / f"{leaf}.failed.ipynb").unlink(missing_ok=True)
+            content = look_again()
+            if content is None:
+                scratch.mkdir()
+                (directory / "results.json").unlink(missing_ok=True)
+                (directory / f"{leaf}.failed.ipynb").unlink(missing_ok=True)
         except writing.BusyError as error:
             raise PageError(str(error)) from error
         except OSError as error:
@@ -701,7 +832,7 @@ def _only_writer(page: str, directory: Path, leaf: str) -> Iterator[Path]:
                 "expected a folder of yours: choose another with --output."
             ) from error
         try:
-            yield scratch
+            yield scratch, content
         except OSError as error:
             raise PageError(
                 f"page {page} cannot write {_short(directory)}: {writing.explain(error)}"
@@ -763,7 +894,8 @@ def _execute(
             line = text[0] if text else error.ename
             # papermill counts its injected cell; readers count the page's own cells
             index = error.cell_index - (1 if values and error.cell_index > 0 else 0)
-            raise fail(line[:400], error.source, index) from error
+            line = _explain_data(page, error.ename, line[:400])
+            raise fail(line, error.source, index) from error
         except CellTimeoutError as error:
             raise fail(
                 f"TimeoutError: the cell took longer than {timeout:g} s; raise --timeout or choose "
@@ -779,6 +911,25 @@ def _execute(
             # two kernels that start at once can be given the same port (papermill issue 511)
             if attempt == 2 or "Kernel" not in str(error):
                 raise fail(f"the kernel did not start: {error}") from error
+
+
+#: what Python says where a page looks for a frame, or a label of it, that is not there
+_LACKING = ("StopIteration", "IndexError", "KeyError", "FileNotFoundError", "FrameError")
+_LACKING_TEXT = ("empty", "zero-size", "at least one array", "StopIteration")
+
+
+def _explain_data(page: str, ename: str, line: str) -> str:
+    """The error of a page on one's own data, where it means that the data lack something."""
+    if not own_data() or not (ename in _LACKING or any(t in line for t in _LACKING_TEXT)):
+        return line
+    chapter = page.split("/")[0]
+    folder = book.data_root() / chapter
+    files = sum(1 for f in folder.rglob("*.gsd") if f.is_file())
+    told = "" if ename == "StopIteration" else f" ({line})"
+    return (
+        f"the data in {folder} ({files} GSD files) lack what this page reads{told}; expected what "
+        f"'glasslib data {chapter.split('-')[0]}' writes: make it there, or unset GLASSLIB_DATA"
+    )
 
 
 def _collect(page: str, preset: str, scratch: Path) -> dict[str, Any]:
@@ -806,6 +957,8 @@ def _environment(scratch: Path, threads: int | None) -> Iterator[None]:
         "GLASSLIB_RUN_DIR": str(scratch),
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        # tqdm, which torch-geometric imports, asks every kernel for ipywidgets
+        "PYTHONWARNINGS": "ignore:IProgress not found",
     }
     if threads:
         for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from glasslib import frames
+from glasslib import frames, writing
 
 
 class StoredError(ValueError):
@@ -138,9 +138,10 @@ def keep(
             f"{path.name}: {key!r} {why}. " + (f"Make it: {how}" if how else "Make it anew.")
         )
     value = json.loads(json.dumps(compute(), allow_nan=False))
-    entries = _read(path)  # another result may have come meanwhile
-    entries[key] = {"fingerprint": print_, "made": time.strftime("%Y-%m-%d"), "value": value}
-    with frames.atomic(path) as temporary:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing.claim(path, wait=True), frames.atomic(path) as temporary:
+        entries = _read(path)  # other results may have come meanwhile
+        entries[key] = {"fingerprint": print_, "made": time.strftime("%Y-%m-%d"), "value": value}
         text = json.dumps(entries, indent=1, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
     return value

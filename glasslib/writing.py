@@ -90,8 +90,10 @@ def sweep(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def claim(path: str | os.PathLike) -> Iterator[None]:
+def claim(path: str | os.PathLike, *, wait: bool = False) -> Iterator[None]:
     """Be the only one that writes ``path``, a file or a folder, while the context lasts.
+
+    With ``wait``, the others are waited for; without, they are an error.
 
     ``.NAME.lock`` beside it says who: process, machine and time. The system lets go of the lock
     when its process ends, however it does; what is left of the file is no lock. Where the file
@@ -114,6 +116,10 @@ def claim(path: str | os.PathLike) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if wait:
+                os.close(handle)
+                time.sleep(0.2)
+                continue
             who = _read_owner(handle)
             os.close(handle)
             raise BusyError(
