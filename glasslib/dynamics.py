@@ -2,7 +2,7 @@
 
 Positions are unwrapped arrays, (N, d) with d = 2 or 3, of the species that the caller picks;
 ``final`` may hold M replicas (or times) in front. For a 2D frame take the first two columns of
-:func:`glasslib.frames.unwrapped`.
+:func:`glasslib.snapshots.unwrapped`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from scipy.sparse import coo_array
 from glasslib import frames as _frames
 from glasslib import structure
 from glasslib.frames import Frame
+from glasslib.geometry import nearest_image
 from glasslib.neighbors import Neighbors, within
 
 
@@ -44,7 +45,7 @@ def displacement(initial: np.ndarray, final: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     initial : (N, d) array, σ_AA
-        Unwrapped, e.g. :func:`glasslib.frames.unwrapped`.
+        Unwrapped, e.g. :func:`glasslib.snapshots.unwrapped`.
     final : (N, d) or (M, N, d) array, σ_AA
         Unwrapped relative to ``initial``; M replicas. No minimum image is taken.
 
@@ -724,19 +725,6 @@ def bonds(
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def bond_cutoffs(
-    frame: Frame,
-    pairs: np.ndarray,
-    r: float | dict[tuple[str, str], float],
-    *,
-    sigma: dict[tuple[str, str], float] | None = None,
-) -> np.ndarray:
-    """The distance that ``r`` and ``sigma`` of :func:`bonds` mean for each pair, (n,), σ_AA."""
-    table, kind = _pair_table(frame, r, sigma), np.asarray(frame.particles.typeid)
-    pairs = np.asarray(pairs)
-    return table[kind[pairs[:, 0]], kind[pairs[:, 1]]]
-
-
 def _pair_table(frame: Frame, r: float | dict, sigma: dict | None) -> np.ndarray:
     """(n_types, n_types) distances, σ_AA."""
     types = list(frame.particles.types)
@@ -778,7 +766,7 @@ def bond_breaking(
     box : (6,) array
         GSD box; the minimum image is taken.
     r_out : float or (n_bonds,) array, σ_AA
-        A2, or one for each bond (:func:`bond_cutoffs`).
+        A2, or one for each bond.
 
     Returns
     -------
@@ -947,27 +935,6 @@ def _check_pairs(pairs: np.ndarray, count: int) -> np.ndarray:
     if len(pairs) and not 0 <= pairs.min() <= pairs.max() < count:
         raise ValueError(f"pairs name particle {pairs.max()}, but final has {count}.")
     return pairs.astype(np.int64)
-
-
-def nearest_image(vectors: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Vectors between particles, each as its nearest periodic image.
-
-    Parameters
-    ----------
-    vectors : (n, d) float array, σ_AA
-    box : (6,) array
-        GSD box, not so oblique that rounding fractional coordinates misses the nearest image.
-
-    Returns
-    -------
-    (n, d) float64 array, σ_AA
-    """
-    vectors, box = np.asarray(vectors, dtype=float), np.asarray(box, dtype=float)
-    d = vectors.shape[1]
-    cell = _frames.cell_matrix(box)[:d, :d]
-    if d == 3 and box[2] == 0:
-        cell[2, 2] = 1.0
-    return vectors - np.rint(vectors @ np.linalg.inv(cell).T) @ cell.T
 
 
 # ------------------------------------------------------------------------- noise ceilings

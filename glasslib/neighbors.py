@@ -141,7 +141,7 @@ def within(frame: Frame, r_cut: Mapping[tuple[str, str], float] | float) -> Neig
     if frame.particles.typeid is not None:
         typeid[:] = frame.particles.typeid
     everyone = np.arange(frame.particles.N)
-    return _search(_Cells.of(frame, float(matrix.max())), everyone, matrix, typeid)
+    return search(Cells.of(frame, float(matrix.max())), everyone, matrix, typeid)
 
 
 def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighbors:
@@ -190,7 +190,7 @@ def sann(frame: Frame, *, symmetrize: Literal["drop"] | None = "drop") -> Neighb
     radius = min((2.0 if flat else 1.7) * spacing, r_max)
     todo, parts = np.arange(n), []
     while True:
-        near = _search(_Cells.of(frame, radius), todo)
+        near = search(Cells.of(frame, radius), todo)
         m = _sann_counts(near.offsets, near.distance, radius, flat, _resolution(frame))
         parts.append((todo[m > 0], _head(near, m)))
         todo = todo[m == 0]
@@ -476,7 +476,7 @@ def cutoff_matrix(frame: Frame, cutoffs: Mapping[tuple[str, str], float] | float
 # ------------------------------------------------------------------------------------ the search
 
 
-class _Cells(NamedTuple):
+class Cells(NamedTuple):
     """Particles sorted into cells at least ``radius`` wide."""
 
     fraction: np.ndarray  # (N, 3) fractional coordinates in [0, 1)
@@ -487,7 +487,7 @@ class _Cells(NamedTuple):
     radius: float
 
     @classmethod
-    def of(cls, frame: Frame, radius: float) -> _Cells:
+    def of(cls, frame: Frame, radius: float) -> Cells:
         box = np.asarray(frame.configuration.box, dtype=np.float64)
         matrix = _frames.cell_matrix(box)
         heights = _frames.heights(box)
@@ -507,8 +507,8 @@ class _Cells(NamedTuple):
         return cls(fraction, matrix, shape, start, np.argsort(cell, kind="stable"), radius)
 
 
-def _search(
-    cells: _Cells,
+def search(
+    cells: Cells,
     asked: np.ndarray,
     cutoffs: np.ndarray | None = None,
     typeid: np.ndarray | None = None,

@@ -668,7 +668,9 @@ def moved(
     d = frames.dimensions(frame)
     box = np.asarray(frame.configuration.box, dtype=np.float64)
     if np.any(box[3:]):
-        raise ValueError(f"the box {frames._list(box)} is tilted; expected an orthogonal one.")
+        raise ValueError(
+            f"the box {frames.list_numbers(box)} is tilted; expected an orthogonal one."
+        )
     mine = slice(None) if include is None else np.asarray(include)
     r = np.mod(np.asarray(frame.particles.position[mine, :d], dtype=np.float64), box[:d])
     r[r >= box[:d]] = 0.0  # what rounding leaves of the edge

@@ -1078,7 +1078,7 @@ def collect(path: str | os.PathLike) -> int:
 
     Raises
     ------
-    glasslib.frames.FrameError
+    glasslib.geometry.FrameError
         Where there are none.
     """
     path = Path(path)
@@ -1139,7 +1139,7 @@ def _check_same_run(frame: Frame, expected: dict, where: str) -> None:
 
 
 def _short(value: object) -> str:
-    return frames._list(value) if np.ndim(value) else str(value)
+    return frames.list_numbers(value) if np.ndim(value) else str(value)
 
 
 def _without(frame: Frame, drop: Sequence[str]) -> Frame:

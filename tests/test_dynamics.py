@@ -569,8 +569,9 @@ def test_bonds_scaled_by_species():
     pairs = dynamics.bonds(frame, 1.4, sigma=sigma)
     cut = {p: 1.4 * s for p, s in sigma.items()}
     np.testing.assert_array_equal(pairs, dynamics.bonds(frame, cut))
-    out = dynamics.bond_cutoffs(frame, pairs, 1.8, sigma=sigma)
     both = sigma | {("B", "A"): 0.8}
+    names = np.array(frame.particles.types)[frame.particles.typeid]
+    out = np.array([1.8 * both[names[i], names[j]] for i, j in pairs])
     slow = naive_bond_breaking(
         frame, final[0],
         {p: 1.4 * s for p, s in both.items()}, {p: 1.8 * s for p, s in both.items()},

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from oracles import external, pair_sum, refuses, same
 
-from glasslib import dynamics, engines, frames, readers, simulate, systems
+from glasslib import dynamics, engines, frames, simulate, systems
+from glasslib.formats import untrusted
 from glasslib.frames import FrameError
 
 TILTED = np.array([6.0, 5.5, 5.0, 0.3, -0.2, 0.4])
@@ -500,8 +501,8 @@ def test_bad_npz(tmp_path, monkeypatch):
     bad("no particles", initial_positions=np.zeros((0, 3)), positions=np.zeros((2, 0, 3)),
         types=np.zeros(0), n=200)  # fmt: skip
     bad("<U1", "numbers", types=np.full(200, "A"))
-    monkeypatch.setattr(readers, "LARGEST", 20_000)
-    bad("bytes or more as float64, above 20000", "readers.LARGEST higher")
+    monkeypatch.setattr(untrusted, "LARGEST", 20_000)
+    bad("bytes or more as float64, above 20000", "untrusted.LARGEST higher")
     made_npz(path, other=np.zeros(100_000), positions=np.zeros((1, 200, 3)))
     with pytest.raises(FrameError, match="empty|out of"):  # the large one is not looked at
         frames.read(path, box=20.0)
@@ -538,7 +539,7 @@ def test_small_archives_do_not_take_the_machine(tmp_path, monkeypatch):
     assert path.stat().st_size < 100_000
     refuses_small(path, "its arrays take 320", "above 268435456")  # eight times what it unpacks to
     # small each, not together
-    monkeypatch.setattr(readers, "LARGEST", 3_000_000)
+    monkeypatch.setattr(untrusted, "LARGEST", 3_000_000)
     large["types"] = np.zeros(250_000)
     large["positions"] = np.zeros((1, 250_000))
     np.savez_compressed(path, **large)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from oracles import refuses
 
-from glasslib import dynamics, frames, neighbors, structure, systems
+from glasslib import dynamics, frames, neighbors, snapshots, structure, systems
 from glasslib.descriptors import hexatic
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*do not join:UserWarning")
@@ -629,7 +629,7 @@ def full(values, x=((0, 0, 0), (1, 0, 0)), **topology):
 def test_every_field_is_that_of_its_frame(tmp_path, name, order):
     """Written and read by this library and by gsd, one and the same step or different ones."""
     value = np.array(FIELDS[name])
-    default = np.zeros((2, *value.shape[1:])) + np.array(frames._FIELDS[name][2])
+    default = np.zeros((2, *value.shape[1:])) + np.array(snapshots.FIELDS[name][2])
     frame = {"with": full({name: value}), "other": full({name: value[::-1]}), "without": full({})}
     if name == "typeid":
         default = np.zeros(2)

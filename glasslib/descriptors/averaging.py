@@ -16,7 +16,7 @@ import numpy as np
 from glasslib import frames as _frames
 from glasslib.compiling import njit
 from glasslib.frames import Frame
-from glasslib.neighbors import _Cells, _search, cutoff_matrix, within
+from glasslib.neighbors import Cells, cutoff_matrix, search, within
 
 CHUNK = 8192  # particles whose lists of neighbours are held at once
 
@@ -291,13 +291,13 @@ def average_in_place(table: np.ndarray, frame: Frame, r_c: float, *, n_max: int)
         raise ValueError(
             f"table has shape {table.shape}; expected ({frame.particles.N}, k · {n_max + 1})."
         )
-    cells = _Cells.of(frame, float(r_c))
+    cells = Cells.of(frame, float(r_c))
     # neighbours in space one after the other, so that what they read is still in the cache
     chunks = np.array_split(cells.order, -(-len(cells.order) // CHUNK))
     for generation in range(n_max):
         for chunk in chunks:
             if generation == 0 or len(chunks) > 1:  # the lists of all take too much memory
-                near = _search(cells, chunk)
+                near = search(cells, chunk)
                 weight = np.exp(-near.distance / r_c)
             _weighted_mean(chunk, near.offsets, near.index, weight, table, generation * k, k)
 

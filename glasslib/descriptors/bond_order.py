@@ -185,7 +185,7 @@ def spherical_harmonics(directions: np.ndarray, l: int) -> np.ndarray:  # noqa: 
     (order,) = _orders(l)
     each = np.arange(len(directions) + 1)
     one, at = np.ones(len(directions)), order * (order + 1) // 2
-    table = _components(each, directions, one, order, *_coefficients(order))
+    table = _components(each, directions, one, order, *harmonic_coefficients(order))
     return table[:, at : at + order + 1]
 
 
@@ -224,7 +224,9 @@ def _orders(l: int | Iterable[int]) -> tuple[int, ...]:  # noqa: E741
 def _components_of(found: Neighbors, orders: tuple[int, ...]) -> np.ndarray:
     """(N, K) complex q_lm with m ≥ 0, K = Σ_l (l + 1) over the orders asked for."""
     l_max = max(orders)
-    q_lm = _components(found.offsets, found.vector, found.distance, l_max, *_coefficients(l_max))
+    q_lm = _components(
+        found.offsets, found.vector, found.distance, l_max, *harmonic_coefficients(l_max)
+    )
     columns = np.concatenate([np.arange(k + 1) + k * (k + 1) // 2 for k in orders])
     return q_lm if len(columns) == q_lm.shape[1] else np.ascontiguousarray(q_lm[:, columns])
 
@@ -241,7 +243,7 @@ def _invariants(q_lm: np.ndarray, orders: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-def _coefficients(l_max: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def harmonic_coefficients(l_max: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """P̃_mm, and a, b of P̃_lm = a_lm (z P̃_{l-1,m} − b_lm P̃_{l-2,m}), 4π-normalised."""
     m = np.arange(1, l_max + 1)
     steps = -np.sqrt((2 * m + 1) / (2 * m))

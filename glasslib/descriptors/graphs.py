@@ -17,6 +17,7 @@ import numpy as np
 
 from glasslib import frames
 from glasslib.frames import Frame
+from glasslib.geometry import nearest_image
 from glasslib.neighbors import within
 
 if TYPE_CHECKING:
@@ -76,15 +77,13 @@ def bond_lengths(frame: Frame, edge_index: np.ndarray) -> np.ndarray:
         Of vectors that freud wraps in single precision: good to 1e-6 σ_AA, like the positions in
         a GSD file.
     """
-    import freud
-
     edge_index = np.asarray(edge_index)
     if edge_index.ndim != 2 or edge_index.shape[0] != 2:
         raise ValueError(f"edge_index has shape {edge_index.shape}; expected (2, n_bonds).")
     position = np.asarray(frame.particles.position, dtype=np.float64)
     separation = position[edge_index[1]] - position[edge_index[0]]
-    wrapped = freud.box.Box.from_box(frame.configuration.box).wrap(separation)
-    return np.linalg.norm(np.asarray(wrapped, dtype=np.float64), axis=1)
+    nearest = nearest_image(separation, frame.configuration.box, single=True)
+    return np.linalg.norm(nearest, axis=1)
 
 
 def node_features(

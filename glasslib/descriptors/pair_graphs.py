@@ -15,6 +15,7 @@ import numpy as np
 
 from glasslib import frames
 from glasslib.frames import Frame
+from glasslib.geometry import nearest_image
 from glasslib.neighbors import within
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def pair_graph(
     lengths = [distance]
     if inputs in ("both", "full"):
         separation = np.asarray(frame.particles.position, dtype=np.float64)
-        separation = _nearest_image(separation[source] - separation[target], box, d)
+        separation = nearest_image(separation[source] - separation[target], box, single=True)[:, :d]
         lengths = [np.linalg.norm(separation, axis=1)]
         if inputs == "full":
             lengths.append(lengths[0] - distance)
@@ -194,27 +195,10 @@ def _inherent(frame: Frame, inherent: np.ndarray | None, d: int) -> Frame:
     position = np.zeros((n, 3))
     position[:, :d] = given[:, :d]
     # relaxed positions may lie across the border
-    fraction = position @ np.linalg.inv(_cell(frame.configuration.box)).T
-    position -= np.round(fraction) @ _cell(frame.configuration.box).T
+    position = nearest_image(position, frame.configuration.box)
     moved.particles.position = position.astype(np.float32)
     moved.particles.image = None
     return moved
-
-
-def _cell(box: np.ndarray) -> np.ndarray:
-    """(3, 3) box vectors as columns, one of length 1 across a flat system."""
-    cell = np.array(frames.cell_matrix(np.asarray(box, dtype=np.float64)))
-    if cell[2, 2] == 0:
-        cell[2, 2] = 1.0
-    return cell
-
-
-def _nearest_image(vector: np.ndarray, box: np.ndarray, d: int) -> np.ndarray:
-    """Minimum image of vectors that are short beside the box, d of their components."""
-    import freud
-
-    wrapped = freud.box.Box.from_box(box).wrap(vector)
-    return np.asarray(wrapped, dtype=np.float64)[:, :d]
 
 
 def _array(values: np.ndarray, name: str, shape: tuple[int | None, ...]) -> np.ndarray:

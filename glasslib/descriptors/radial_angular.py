@@ -33,9 +33,9 @@ import numpy as np
 from glasslib import frames as _frames
 from glasslib.compiling import njit
 from glasslib.descriptors.averaging import average_in_place
-from glasslib.descriptors.bond_order import _coefficients
+from glasslib.descriptors.bond_order import harmonic_coefficients
 from glasslib.frames import Frame
-from glasslib.neighbors import _Cells
+from glasslib.neighbors import Cells
 
 REACH = 8.6  #: widths δ beyond which a Gaussian counts as zero; exp(−8.6²/2) = 9e-17
 
@@ -481,7 +481,7 @@ class _Sorted(NamedTuple):
 
     @classmethod
     def of(cls, frame: Frame, reach: float) -> _Sorted:
-        cells = _Cells.of(frame, reach / 3)
+        cells = Cells.of(frame, reach / 3)
         heights = _frames.heights(np.asarray(frame.configuration.box, dtype=np.float64))
         around = np.zeros(3, dtype=np.int64)
         d = len(heights)
@@ -675,5 +675,5 @@ def _add_harmonics(n, direction, weight, l_max, sectoral, a, b, by_order, rows, 
 
 def _recurrence(l_max: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coefficients of :func:`_add_harmonics`, of harmonics that stand for m and −m."""
-    diagonal, a, b = _coefficients(l_max)
+    diagonal, a, b = harmonic_coefficients(l_max)
     return diagonal * np.where(np.arange(l_max + 1) > 0, np.sqrt(2), 1), a, b

@@ -1350,8 +1350,8 @@ def _check_run(
         raise FrameError(f"the frame has {frame.particles.N} particle; expected at least 2.")
     if np.any(frame.configuration.box[3:]):
         raise FrameError(
-            f"box is {frames._list(frame.configuration.box)}: tilted. Event-driven dynamics takes "
-            "rectangular boxes; set xy = xz = yz = 0."
+            f"box is {frames.list_numbers(frame.configuration.box)}: tilted. Event-driven dynamics "
+            "takes rectangular boxes; set xy = xz = yz = 0."
         )
     if ensemble not in base.ENSEMBLES:
         raise ValueError(f"ensemble is {ensemble!r}; expected one of {', '.join(base.ENSEMBLES)}.")

@@ -397,7 +397,7 @@ def _inside(
     if flat:
         x = x.copy()
         x[:, 2] = 0.0
-    wrapped, crossings = frames._wrap(x, frame.configuration.box)
+    wrapped, crossings = frames.wrap_positions(x, frame.configuration.box)
     images = images.astype(np.int32) + crossings
     if frame.particles.image is not None:
         images += frame.particles.image
