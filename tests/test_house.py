@@ -14,7 +14,10 @@ PHYSICS = {
     "descriptors", "models", "scores", "studies", "stored", "writing", "compiling", "agreement",
 }  # fmt: skip
 #: what makes, runs, judges and publishes the book
-MACHINERY = {"book", "claims", "running", "building", "reporting", "browser", "cli", "fetching"}
+MACHINERY = {
+    "book", "claims", "running", "building", "reporting", "browser", "cli", "fetching", "batches",
+    "copying", "gathering",
+}  # fmt: skip
 #: arrows from physics to the machinery that stand, and why
 ALLOWED = {
     # looks for published trajectories on this disk: access to data, though fetching asks book for
