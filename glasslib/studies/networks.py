@@ -118,11 +118,11 @@ def train(
         Temperature to labelled frames. The last ``n_validation`` of each temperature choose the
         weights that are kept, and nothing is learned from them.
     options
-        Of :class:`glasslib.models.InteractionNetwork`, for trials.
+        Of :class:`glasslib.models.interaction_network.InteractionNetwork`, for trials.
 
     Returns
     -------
-    glasslib.models.InteractionNetwork
+    glasslib.models.interaction_network.InteractionNetwork
 
     Raises
     ------
@@ -222,7 +222,7 @@ def network(
 
     Returns
     -------
-    glasslib.models.InteractionNetwork
+    glasslib.models.interaction_network.InteractionNetwork
 
     Raises
     ------
@@ -472,7 +472,7 @@ def try_out(recipe: Recipe, stock: Stock, *, name: str = "C_B", species: int = 0
 
     Returns
     -------
-    model : glasslib.models.InteractionNetwork
+    model : glasslib.models.interaction_network.InteractionNetwork
     answers : dict of float to Answer
     """
     asked = {T: made[1:3] for T, made in stock.test.items() if len(made) > 1}
