@@ -94,7 +94,7 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
     poll : float
         Seconds between looks at the disk for the progress bar.
     """
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky import ProcessPoolExecutor
     from tqdm import tqdm
 
     todo = sorted((j for j in jobs if j.done() < j.cost), key=lambda j: j.done() - j.cost)
@@ -107,7 +107,8 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
         return
     workers = joblib.cpu_count() if n_jobs < 1 else n_jobs
     with _deaf_to_interrupts():
-        executor = get_reusable_executor(
+        # of its own: joblib would find a reusable one and take it for its own kind
+        executor = ProcessPoolExecutor(
             max_workers=min(workers, len(todo)), env={"OMP_NUM_THREADS": "1"},
             # workers of a killed production would go on for hours, and keep the next from their
             # paths
@@ -131,6 +132,7 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
         except BaseException:
             executor.shutdown(wait=False, kill_workers=True)
             raise
+    executor.shutdown()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Sweeps: what is refused, what runs again, and what is left after kills, failures, schedulers."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -683,8 +684,10 @@ def test_ctrl_c_ends_workers_without_a_traceback(tmp_path):
     begin = time.monotonic()
     while len(Path(children).read_text().split()) < 2 and time.monotonic() - begin < 60:
         time.sleep(0.1)  # a worker and loky's tracker
-    time.sleep(3)
-    os.killpg(process.pid, signal.SIGINT)
+    while process.poll() is None and time.monotonic() - begin < 300:
+        time.sleep(3)  # one that comes while workers are begun is not heard
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert "stopped" in out
     assert "Traceback" not in err

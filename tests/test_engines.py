@@ -299,37 +299,30 @@ def test_relaxed_box_has_no_pressure(engine, name):
 
 @pytest.fixture(scope="module")
 def descents():
-    """Ten configurations of a hot liquid, where basins are small, and the minima below them."""
+    """Ten configurations of a warm liquid, and the minima below them."""
     system = systems.get("kob-andersen")
-    frame = simulate.liquid(system, n=216, melt_time=3, duration=5, seed=1, engine="lammps")
+    frame = simulate.liquid(
+        system, kT=0.7, n=216, melt_time=3, duration=20, seed=1, engine="lammps"
+    )
     run = engines.choose(system, "lammps").run(
-        frame, system, kT=1.0, duration=50, sample_times=np.arange(5, 50.1, 5)
+        frame, system, kT=0.7, duration=100, sample_times=np.arange(10, 100.1, 10)
     )
     return [(f, gradient_flow(f, system)) for f in run]
 
 
 @pytest.mark.slow
 def test_minimum_is_where_steepest_descent_ends(engine, descents):
-    """FIRE alone, with the system's time step, ends elsewhere for a third of the particles."""
-    system, n = systems.get("kob-andersen"), 216
+    """FIRE alone, with the system's time step, ends elsewhere for a seventh of the particles.
 
-    def count_apart(one, other, edge):
-        apart = one - other
-        apart -= edge * np.rint(apart / edge)
-        return int(np.sum(np.linalg.norm(apart, axis=1) > 0.1))
-
-    off, asked = 0, 0
+    (At T = 1 even accurate flows part: those of errors 1e-4 and 1e-6 on one of ten configurations.)
+    """
+    system, off = systems.get("kob-andersen"), 0
     for frame, end in descents:
         edge = float(frame.configuration.box[0])
-        missed = count_apart(engine.minimize(frame, system).particles.position, end, edge)
-        if missed > 0.02 * n:
-            # on a watershed two flows of small error part, too: there is no minimum to reach
-            finer = gradient_flow(frame, system, rtol=3e-5)
-            if count_apart(finer, end, edge) > 0.02 * n:
-                continue
-        off, asked = off + missed, asked + n
-    assert asked >= 8 * n
-    assert off <= 0.02 * asked
+        apart = engine.minimize(frame, system).particles.position - end
+        apart -= edge * np.rint(apart / edge)
+        off += np.sum(np.linalg.norm(apart, axis=1) > 0.1)
+    assert off <= 0.02 * 2160
 
 
 def test_descent_step():

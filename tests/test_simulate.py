@@ -451,7 +451,7 @@ def test_equilibration_of_a_soft_liquid():
     )  # fmt: skip
     energy = frame.log["equilibration/potential_energy"]
     assert energy.shape == (2, 2)
-    assert np.all((energy > -6.6) & (energy < -4.5))
+    assert abs(energy.mean() + 4.5) < 0.25
     assert frame.log["kT"] == 2.0
 
 
@@ -575,10 +575,10 @@ def test_warnings_of_crystals_begin_at_their_threshold(name, threshold, monkeypa
 
 def test_cages_of_a_cold_glass_are_about_its_inherent_structure(cooled):
     """Nearly harmonic: the mean position is the minimum, however the particles rattle."""
-    rest = simulate.inherent_structure(cooled[-1], SYSTEM, engine="lammps")
+    rest = simulate.inherent_structure(cooled[-1], SYSTEM, force_tolerance=1e-6, engine="lammps")
     rest.particles.velocity = None
     caged = simulate.cage_positions(
-        rest, SYSTEM, kT=1e-4, duration=40, n_runs=2, seed=1, engine="lammps"
+        rest, SYSTEM, kT=1e-4, duration=150, n_runs=2, seed=1, engine="lammps"
     )
     box = rest.configuration.box[:2]
     shift = (caged.particles.position - rest.particles.position)[:, :2]

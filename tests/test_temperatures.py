@@ -150,10 +150,14 @@ def test_transfer_finds_what_it_was_given(folder):
     assert set(again.scores) == {1.0, 1.5, "mixed"}
     assert repr(again.scores["mixed"][1.5]) == repr(found.scores["mixed"][1.5])
     rng = np.random.default_rng(0)
-    null = study.transfer(
-        train, test, alter=lambda f, y: rng.permutation(y), mixtures={}, describe=describe
-    )
-    assert abs(np.mean([s.mean[0] for row in null.scores.values() for s in row.values()])) < 0.2
+    nulls = [
+        study.transfer(
+            train, test, alter=lambda f, y: rng.permutation(y), mixtures={}, describe=describe
+        )
+        for _ in range(12)  # fields of so small a box are smooth: one alone may do well by chance
+    ]
+    every = [s.mean[0] for n in nulls for row in n.scores.values() for s in row.values()]
+    assert abs(np.mean(every)) < 0.25
     with pytest.raises(ValueError, match="expected energies"):
         study.describe(train[1.0][0], "guess")
 
@@ -208,8 +212,9 @@ RECIPE = networks.Recipe(temperatures=(1.0, 1.5), message_steps=1, steps=2)
 
 
 @pytest.fixture
-def stocked(folder, tmp_path):
+def stocked(folder, tmp_path, monkeypatch):
     """A copy of the chapter, and what is in it; the public set is not there."""
+    monkeypatch.delenv("GLASSLIB_EXTERNAL", raising=False)
     shutil.copytree(folder, tmp_path / "5")
     return tmp_path / "5", networks.take_stock(tmp_path / "5", SYSTEM, root=tmp_path)
 
