@@ -130,7 +130,8 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
                 f.result()
             bar.update(100.0 - bar.n)
         except BaseException:
-            executor.shutdown(wait=False, kill_workers=True)
+            with _deaf_to_interrupts():  # a second Ctrl-C may not leave workers behind
+                executor.shutdown(wait=False, kill_workers=True)
             raise
     executor.shutdown()
 
