@@ -181,3 +181,23 @@ def test_a_table_of_anything():
     assert signed.rows == [["−0.5 [−1.0, 2-3]"], ["2026-11-22, KA-4"]]
     with pytest.raises(ValueError, match="row 1 has 1 cells; expected 2"):
         book.Table(["a", "b"], [(1, 2), (3,)], caption="")
+
+
+def test_an_overview_counts_verdicts_by_exhibit_and_leaves_out_what_is_new():
+    def row(exhibit, verdict, page="1-test/page"):
+        return {"page": page, "exhibit": exhibit, "verdict": verdict}
+
+    rows = [
+        row("Fig 1", "reproduces"), row("Fig 1", "undecided"), row("Fig 1", "reproduces"),
+        row("Fig <2>", "does not reproduce"), row("Fig 3", "new here"),
+    ]  # fmt: skip
+    table = book.Overview(rows, caption="one", links={"1-test/page": "../page.html"})
+    assert repr(table).splitlines() == [
+        "one", "Fig 1  2 reproduces, 1 undecided  1-test/page",
+        "Fig <2>  1 does not reproduce  1-test/page",
+    ]  # fmt: skip
+    html = table._repr_html_()
+    assert "2 × reproduces" in html
+    assert "Fig &lt;2&gt;" in html
+    assert 'href="../page.html"' in html
+    assert "Fig 3" not in html
