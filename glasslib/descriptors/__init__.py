@@ -1,4 +1,4 @@
-"""What a model sees of a snapshot: graphs, bond order, radial and angular density, averages.
+"""What a model sees of a snapshot: graphs, bond order, radial and angular density, response, averages.
 
 Nothing in this package needs torch until a torch object is asked for (:func:`graphs.graph`,
 :func:`pair_graphs.pair_graph`).
@@ -13,6 +13,7 @@ from glasslib.descriptors.bond_order import (
     crystalline,
     crystalline_fraction,
 )
+from glasslib.descriptors.elastic import elastic_response
 from glasslib.descriptors.graphs import (
     bond_lengths,
     bonds,
@@ -39,6 +40,7 @@ __all__ = [
     "bonds",
     "crystalline",
     "crystalline_fraction",
+    "elastic_response",
     "exponential_average",
     "graph",
     "hexatic_order",
