@@ -1,4 +1,4 @@
-"""What a model sees of a snapshot: graphs, bond order, radial and angular density, response, averages.
+"""What a model sees of a snapshot: graphs, bond order, densities, linear response, averages.
 
 Nothing in this package needs torch until a torch object is asked for (:func:`graphs.graph`,
 :func:`pair_graphs.pair_graph`).
