@@ -9,7 +9,8 @@ from sklearn.linear_model import LinearRegression
 from glasslib import frames, stored, systems
 from glasslib.models.ridge import PropensityRidge
 from glasslib.studies import predictors, scoreboard
-from glasslib.studies.scoreboard import ALL, Predictor, State, compete
+from glasslib.studies.competition import ALL, Predictor, compete
+from glasslib.studies.scoreboard import State
 
 SYSTEM = systems.get("kob-andersen")
 TIMES = [0.1, 1.0]

@@ -1,6 +1,6 @@
 """The book's predictors, from one number a particle to all that is known of a structure at rest.
 
-Each is a :class:`glasslib.studies.scoreboard.Predictor`; numbers that stand for themselves are
+Each is a :class:`glasslib.studies.competition.Predictor`; numbers that stand for themselves are
 written so that more of them means more motion.
 """
 
@@ -24,7 +24,7 @@ from glasslib.descriptors.radial_angular import shells
 from glasslib.frames import Frame
 from glasslib.models.ridge import PropensityRidge
 from glasslib.studies import temperatures
-from glasslib.studies.scoreboard import Describe, Predictor
+from glasslib.studies.competition import Describe, Predictor
 from glasslib.systems import System
 
 R_C = 2.3  #: reach of averages, σ_AA: chapter 3's
