@@ -171,6 +171,40 @@ def test_states_of_the_book(tmp_path):
     np.testing.assert_array_equal(second.particles.position, configuration(10).particles.position)
 
 
+def test_the_choice_is_made_in_training():
+    """Columns that foretell win, time by time, and those that only look wide do not."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(900, 20))
+    D = np.column_stack([X[:, 0], X[:, 19]]) + rng.normal(size=(900, 2))
+    groups = np.repeat(np.arange(9), 100)
+    halves = {"first": [(0, 10)], "last": [(10, None)], "two ends": [(0, 1), (19, None)]}
+    model = predictors.ChooseColumns(halves, PropensityRidge(alphas=[1.0, 10.0]))
+    assert model.fit(X, D[:, [0, 1]], groups).chosen_ == ["two ends", "two ends"]
+    halves.pop("two ends")
+    model = predictors.ChooseColumns(halves, PropensityRidge(alphas=[1.0, 10.0])).fit(X, D, groups)
+    assert model.chosen_ == ["first", "last"]
+    got = model.predict(X[:5])
+    assert got[:, 1] == pytest.approx(model.models_["last"].predict(X[:5, 10:])[:, 1])
+
+
+def test_columns_of_the_choice_are_those_described(monkeypatch):
+    system = systems.get("kob-andersen")
+    x = np.stack(np.meshgrid(*[np.arange(12.0)] * 3), axis=-1).reshape(-1, 3) * 0.95
+    frame = frames.build(x, 12 * 0.95, np.arange(12**3) % 2)
+    frame.log["particles/inherent_position"] = frame.particles.position
+    monkeypatch.setattr(predictors, "elastic_response", lambda f, s: np.ones((f.particles.N, 4)))
+    width = {
+        p.name: p.describe(frame, system).shape[1]
+        for p in predictors.list_predictors(system)
+        if p.name in ("energies", "energies + response", "LR(2), at rest", "all at rest")
+    }
+    (chosen,) = (p for p in predictors.list_predictors(system) if p.name == "chosen")
+    spans = chosen.model.candidates
+    assert spans["energies"] == [(0, width["energies"])]
+    assert spans["energies + response"] == [(0, width["energies + response"])]
+    assert width["all at rest"] == width["energies + response"] + width["LR(2), at rest"]
+
+
 @pytest.mark.parametrize("name", systems.available())
 def test_the_books_predictors_suit_every_system(name):
     system = systems.get(name)

@@ -6,9 +6,10 @@ written so that more of them means more motion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 
 from glasslib import engines, frames, simulate
 from glasslib.descriptors import (
@@ -16,6 +17,7 @@ from glasslib.descriptors import (
     averaged_energies,
     averaged_hexatic_order,
     averaging,
+    elastic,
     elastic_response,
     radial_angular,
     shell_average,
@@ -29,6 +31,63 @@ from glasslib.systems import System
 
 R_C = 2.3  #: reach of averages, σ_AA: chapter 3's
 RADII = (1.2, 1.5, 2.3, 3.0, 4.5)  #: of averaged energies and responses
+
+
+class ChooseColumns(RegressorMixin, BaseEstimator):
+    """A ridge regression on those columns that do best in the cross-validation of training.
+
+    Who tries several models and quotes the best has chosen with the test; here the choice is part
+    of learning, made anew in every training set and for every time.
+
+    Parameters
+    ----------
+    candidates : dict of str to (first, end) pairs
+        Ranges of columns that a candidate sees.
+    model : PropensityRidge
+        Cloned for each candidate.
+
+    Attributes
+    ----------
+    models_ : dict of str to PropensityRidge
+    chosen_ : (n_times,) list of str
+    """
+
+    def __init__(self, candidates: Mapping[str, Sequence], model: PropensityRidge) -> None:
+        self.candidates = candidates
+        self.model = model
+
+    def _see(self, name: str, X: np.ndarray) -> np.ndarray:
+        return np.hstack([X[:, first:end] for first, end in self.candidates[name]])
+
+    def fit(self, X: np.ndarray, D: np.ndarray, groups: np.ndarray) -> ChooseColumns:
+        """As :meth:`PropensityRidge.fit`, of every candidate; then the choice."""
+        self.models_ = {
+            name: clone(self.model).fit(self._see(name, X), D, groups) for name in self.candidates
+        }
+        reached = np.array([m.cv_score_.max(axis=0) for m in self.models_.values()])
+        self.chosen_ = [list(self.models_)[k] for k in reached.argmax(axis=0)]
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """(n, n_times), each time by what was chosen for it."""
+        X = np.asarray(X, dtype=float)
+        found = {n: self.models_[n].predict(self._see(n, X)) for n in set(self.chosen_)}
+        return np.column_stack([found[name][:, k] for k, name in enumerate(self.chosen_)])
+
+
+def _choose(system: System) -> ChooseColumns:
+    """Of what :func:`_all_at_rest` has: energies, responses, averaged densities, and all of it."""
+    s = len(system.types)
+    energies = 2 * s * (1 + 3 * len(RADII))
+    responses = energies + len(elastic.COLUMNS) * (1 + s) * (1 + 3 * len(RADII))
+    return ChooseColumns(
+        {
+            "energies": [(0, energies)], "energies + response": [(0, responses)],
+            "LR(2)": [(responses, None)], "energies + LR(2)": [(0, energies), (responses, None)],
+            "all": [(0, None)],
+        },
+        PropensityRidge(min_spread=1e-3),
+    )  # fmt: skip
 
 
 def list_predictors(
@@ -63,6 +122,7 @@ def list_predictors(
         Predictor("energies", _energies, line, hard=False),
         Predictor("energies + response", _energies_and_response, line, hard=False),
         Predictor("all at rest", _all_at_rest, line, False, False, False),
+        Predictor("chosen", _all_at_rest, _choose(system), False, False, False),
         Predictor("moved field", _geometry_once, line, control=True, flat=False),
     ]
     return [p for p in found if p.suits(system)]
