@@ -29,6 +29,7 @@ _SCRIPT = """
       for (const v of r) {
         const cell = document.createElement("td");
         cell.textContent = v === null ? "–" : v;
+        if (typeof v === "number") cell.className = "gl-num";
         line.append(cell);
       }
       return line;
@@ -98,7 +99,8 @@ class Browsable:
         )  # fmt: skip
         return (
             f'<div class="gl-browsable" id="{name}"><p>{menus} <span class="gl-count"></span></p>'
-            f'<div class="gl-scroll"><table><caption>{html.escape(self.caption)}</caption>'
+            '<div class="gl-scroll" tabindex="0"><table class="gl-table">'
+            f"<caption>{html.escape(self.caption)}</caption>"
             f"<thead><tr>{heads}</tr></thead><tbody></tbody></table></div>"
             f"<script>{script}</script></div>"
         )

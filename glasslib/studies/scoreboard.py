@@ -50,6 +50,9 @@ class State:
         return f"{self.system.title}, {'η' if self.system.hard else 'T'} = {self.value:g}"
 
 
+#: learning curves: of whom, and from how many configurations; of states that have ten or more
+CURVES = ("energies", "energies + response", "LR(2), at rest")
+LEARNED_FROM = (2, 4)
 #: where the book's ensembles lie
 FOLDERS = (
     "2-autoencoder-3d", "3-averaged-descriptors", "4-autoencoder-2d-disks",
@@ -218,15 +221,22 @@ class Board:
         Name of a state to the rows of all its predictors.
     ceilings : dict
         Name of a state to what :func:`find_ceilings` says of it.
+    curves : dict
+        Name of a state to rows of predictors that learned from fewer configurations.
     """
 
     rows: dict[str, list[Row]]
     ceilings: dict[str, dict]
+    curves: dict[str, list[Row]] = field(default_factory=dict)
+
+    def nearest(self, state: str, time: float = 1.0) -> int:
+        """Index of the stored time of a state nearest to ``time`` τ_α."""
+        found = self.ceilings[state]
+        return dynamics.nearest(found["times"], time * found["tau"])
 
     def at(self, state: str, species: str, time: float = 1.0) -> list[Row]:
         """Rows of one state and species at the stored time nearest to ``time`` τ_α."""
-        found = self.ceilings[state]
-        t = found["times"][dynamics.nearest(found["times"], time * found["tau"])]
+        t = self.ceilings[state]["times"][self.nearest(state, time)]
         return [r for r in self.rows[state] if r.species == species and np.isclose(r.time, t)]
 
     def follow(self, state: str, species: str, predictor: str) -> tuple[np.ndarray, np.ndarray]:
@@ -234,6 +244,17 @@ class Board:
         rows = [r for r in self.rows[state] if (r.species, r.predictor) == (species, predictor)]
         t = np.array([r.time for r in rows]) / self.ceilings[state]["tau"]
         return t, np.array([r.mean for r in rows]).reshape(-1, 3)
+
+    def learn(self, state: str, species: str, predictor: str, time: float = 1.0) -> list[Row]:
+        """Rows of a predictor at one time, by how many configurations it has learned from."""
+        t = self.ceilings[state]["times"][self.nearest(state, time)]
+        rows = [*self.curves.get(state, ()), *self.rows[state]]
+        found = {
+            r.learned_from: r
+            for r in rows
+            if (r.species, r.predictor) == (species, predictor) and np.isclose(r.time, t)
+        }
+        return [found[n] for n in sorted(found)]
 
     def table(self) -> list[dict]:
         """All of it, flat: :func:`tabulate`."""
@@ -262,7 +283,7 @@ def hold(
     ------
     glasslib.stored.StoredError
     """
-    rows, ceilings = {}, {}
+    rows, ceilings, curves = {}, {}, {}
     for state in states:
         listed = choose(state.system)
         if mode == "own":
@@ -273,7 +294,12 @@ def hold(
             make = mode == "make" and state.present
             rows[state.name] = survey(folder, state, listed, make=make)
             ceilings[state.name] = find_ceilings(folder, state, make=make)
-    return Board(rows, ceilings)
+            few = [n for n in LEARNED_FROM if ceilings[state.name]["configurations"] >= 10]
+            some = [p for p in listed if p.name in CURVES]
+            curves[state.name] = [
+                r for n in few for r in survey(folder, state, some, n_train=n, make=make)
+            ]
+    return Board(rows, ceilings, curves)
 
 
 def tabulate(board: Mapping[str, Sequence[Row]], ceilings: Mapping[str, dict]) -> list[dict]:
