@@ -189,8 +189,8 @@ def candidates(
         state = order_parameters.fit_state(main.tables[0], kinds[0], seeds=seeds, **options)
         return [state.assign(x, kind) for x, kind in zip(main.tables, kinds, strict=True)]
 
-    def column(c: int) -> Fields:
-        return [scores.standardised(x[:, c], k)[None] for x, k in zip(main.tables, kinds)]
+    def centre(fields: Sequence[np.ndarray]) -> Fields:
+        return [scores.standardised(v, k)[None] for v, k in zip(fields, kinds, strict=True)]
 
     width = main.tables[0].shape[1]
     bare = {
@@ -200,9 +200,9 @@ def candidates(
         "untrained network": fit(seeds, encoder="untrained", **extra),
         "random projection": fit(seeds, encoder="random", **extra),
         "red by hexatic order": fit(seeds, order=[-float(k == six) for k in range(width)], **extra),
-        "|φ̄6|, all": column(columns[0]),
-        "|φ̄6|, own species": column(columns[1]),
-        "small neighbours": [disks.share_of_small(f)[None] for f in made],
+        "|φ̄6|, all": centre([x[:, six] for x in main.tables]),
+        "|φ̄6|, own species": centre([x[:, columns[1]] for x in main.tables]),
+        "small neighbours": centre([disks.share_of_small(f) for f in made]),
     }
     found = {}
     for name, fields in bare.items():

@@ -74,10 +74,11 @@ def require(
         if eta not in made:
             there = ", ".join(f"{e:g}" for e in made) or "none"
             what, last = ("velocity draws", 1000) if draws else ("equilibrated liquid", 0)
+            times = f"-p windows '[1000]' -p draws '[{last}]' -p configurations '[1]'"
             raise frames.FrameError(
-                f"no {what} of disks 1 : {ratio:g} at η = {eta:g} (there are: {there}). Make them: "
-                f"glasslib run 4/simulation --preset paper --timeout 0 -p ratio {ratio:g} -p states "
-                f"'[{eta:g}]' -p windows '[1000]' -p draws '[{last}]' -p configurations '[1]'"
+                f"no {what} of disks 1 : {ratio:g} at η = {eta:g} (there are: {there}). Make it: "
+                f"glasslib run 4/simulation --preset paper --timeout 0 -p ratio {ratio:g} "
+                f"-p states '[{eta:g}]' {times}"
             )
     return {eta: made[eta] for eta in sorted(states, reverse=True)}
 
