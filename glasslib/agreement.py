@@ -6,7 +6,7 @@ numbers and lists, so that those of an engine that is not installed here can be 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,6 +184,25 @@ def measure(
 
 
 # ----------------------------------------------------------------------------- files of others
+
+
+def flatten(values: np.ndarray, dimensions: int) -> np.ndarray:
+    """Energies (N,), or the components of forces (N, 3) that count, as one row of numbers."""
+    values = np.asarray(values)
+    return np.ravel(values[:, :dimensions]) if values.ndim == 2 else values
+
+
+def largest_difference(a: np.ndarray, b: np.ndarray) -> float:
+    """Largest difference of two rows of numbers over the largest of the first."""
+    a, b = np.asarray(a), np.asarray(b)
+    return float(np.abs(a - b).max() / np.abs(a).max())
+
+
+def pull(a: Mapping, b: Mapping) -> float:
+    """Rms difference of two g(r) of :func:`liquid_averages` in standard errors, where both have."""
+    known = np.array(a["g_error"]) > 0
+    gap = (np.array(b["g"]) - a["g"])[known]
+    return float(np.sqrt(np.mean((gap / np.hypot(a["g_error"], b["g_error"])[known]) ** 2)))
 
 
 def external(name: str, *, root: Path) -> Path | None:

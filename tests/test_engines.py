@@ -535,3 +535,15 @@ def test_provenance(engine):
     made = engine.provenance()
     assert made["engine"] == engine.name
     assert made["version"][0].isdigit()
+
+
+def test_numbers_of_two_engines_are_held_side_by_side():
+    force = np.array([[1.0, -4.0, 9.0], [2.0, 3.0, 9.0]])
+    np.testing.assert_array_equal(agreement.flatten(force, 2), [1.0, -4.0, 2.0, 3.0])
+    np.testing.assert_array_equal(agreement.flatten([5.0, 6.0], 2), [5.0, 6.0])
+    assert agreement.largest_difference([1.0, -4.0], [1.0, -3.0]) == 0.25
+    a = {"g": [0.0, 1.0, 2.0], "g_error": [0.0, 3.0, 0.3]}
+    b = {"g": [9.0, 6.0, 2.5], "g_error": [0.0, 4.0, 0.4]}
+    assert agreement.pull(a, b) == pytest.approx(
+        1.0
+    )  # one standard error twice; no error: left out

@@ -155,28 +155,65 @@ CONTROLS: Mapping[float, tuple[float, float]] = MappingProxyType(
 
 
 def disks_of_ratio(ratio: float) -> System:
-    """The mixture of hard disks with another size ratio."""
+    """The mixture of hard disks with this size ratio; the book's own at its own."""
     disks = systems.get("hard-disks")
+    if np.isclose(ratio, disks.diameters["A"] / disks.diameters["B"], rtol=1e-9):
+        return disks
     return replace(disks, name=f"hard-disks-{ratio:g}", diameters={"A": 1.0, "B": 1 / ratio})
 
 
-def make_disks(folder: Path, *, seed: int = 0) -> list[Job]:
-    """Chapter 4: disks by packing fraction, and other size ratios."""
-    disks, common = systems.get("hard-disks"), {"seed": seed, "cage_relative": True}
+def make_disks(
+    folder: Path,
+    *,
+    ratio: float = 1.4,
+    states: Sequence[float] = tuple(DISKS),
+    windows: Sequence[float] = tuple(DISKS.values()),
+    draws: Sequence[float] = tuple(t if eta <= DEEPEST else 0 for eta, t in DISKS.items()),
+    configurations: Sequence[int] = tuple(3 if eta == DEEPEST else 1 for eta in DISKS),
+    seed: int = 0,
+) -> list[Job]:
+    """Chapter 4: disks by packing fraction; with the book's own size ratio also the others.
+
+    Parameters
+    ----------
+    ratio : float
+        Diameter of the large disks over that of the small ones.
+    states : sequence of float
+        Packing fractions; of each, the other three:
+    windows, draws : sequence of float
+        Length of a window of the equilibration, and longest time of the velocity draws, τ; 0 for
+        no draws.
+    configurations : sequence of int
+        How many; ``seed`` and their numbers seed them.
+
+    Raises
+    ------
+    ValueError
+        For lists of unequal length.
+    """
+    if len({len(states), len(windows), len(draws), len(configurations)}) != 1:
+        raise ValueError(
+            f"{len(states)} states, {len(windows)} windows, {len(draws)} draws and "
+            f"{len(configurations)} configurations; expected one of each for every state."
+        )
+    common = {"seed": seed, "cage_relative": True}
+    mixture, others = disks_of_ratio(ratio), []
+    if mixture.name == "hard-disks":
+        others = [
+            production.ensemble_job(
+                disks_of_ratio(other), eta, 0, folder=folder, window=last,
+                draws=last if draws_too else None, **common,
+            )
+            for ratios, draws_too in ((RATIOS, True), (CONTROLS, False))
+            for other, (eta, last) in ratios.items()
+        ]  # fmt: skip
     return [
         production.ensemble_job(
-            disks, eta, c, folder=folder, window=last, draws=last if eta <= DEEPEST else None,
-            **common,
+            mixture, eta, c, folder=folder, window=window, draws=last or None, **common
         )
-        for eta, last in DISKS.items() for c in range(3 if eta == DEEPEST else 1)
-    ] + [
-        production.ensemble_job(
-            disks_of_ratio(ratio), eta, 0, folder=folder, window=last,
-            draws=last if draws else None, **common,
-        )
-        for ratios, draws in ((RATIOS, True), (CONTROLS, False))
-        for ratio, (eta, last) in ratios.items()
-    ]  # fmt: skip
+        for eta, window, last, n in zip(states, windows, draws, configurations)
+        for c in range(n)
+    ] + others
 
 
 # ------------------------------------------------------------------ chapter 5: one liquid, cold
