@@ -16,6 +16,8 @@ from glasslib.models.autoencoder import (
     OrderParameter,
     by_species,
     explained_variance_curve,
+    load_several,
+    save_several,
 )
 
 
@@ -308,6 +310,25 @@ def test_order_parameter_file_round_trip(encoder, tmp_path):
     assert again.orientation_gap_ == order.orientation_gap_
     assert again.get_params() == order.get_params()
     assert again.save(tmp_path / "b.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_several_order_parameters_share_a_file(tmp_path):
+    X, _ = two_groups(200)
+    models = {
+        "a": OrderParameter(encoder="pca").fit(X),
+        "b": OrderParameter(training={"epochs": 2}, seed=3).fit(X),
+    }
+    path = save_several(tmp_path / "all.safetensors", models, {"fingerprint": "abc"})
+    again, about = load_several(path)
+    assert list(again) == ["a", "b"]
+    assert about == {"fingerprint": "abc"}
+    for name, model in models.items():
+        np.testing.assert_array_equal(again[name].predict_proba(X), model.predict_proba(X))
+        assert again[name].get_params() == model.get_params()
+    second = save_several(tmp_path / "again.safetensors", again, about)
+    assert second.read_bytes() == path.read_bytes()
+    with pytest.raises(ValueError, match="holds the format 'glasslib.OrderParameters/1'"):
+        OrderParameter.load(path)
 
 
 @pytest.mark.parametrize("standardize", [True, False])

@@ -359,6 +359,37 @@ def test_one_checked_loader_for_all_models(tmp_path):
     assert tried > 300
 
 
+def test_a_file_of_several_models_is_checked_like_one(tmp_path):
+    from glasslib.models import autoencoder
+
+    form, path = autoencoder.SEVERAL_FORMAT, tmp_path / "several.safetensors"
+    X = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([0, 4], 30)[:, None]
+    models = {
+        "a": OrderParameter(encoder="pca").fit(X),
+        "b": OrderParameter(training={"epochs": 1}).fit(X),
+    }
+    autoencoder.save_several(path, models, {"fingerprint": "1"})
+    header, arrays = files.read(path, form)
+    header.pop("format")
+
+    def bad(head, held, *words):
+        files.write(path, form, head, held)
+        refuses(lambda: autoencoder.load_several(path), str(path), *words)
+
+    for key in header:
+        bad({k: v for k, v in header.items() if k != key}, arrays, "lacks", key)
+        for value in (None, "x", 3, [], True):
+            bad(header | {key: value}, arrays, key)
+    bad(header | {"colour": 1}, arrays, "unknown", "colour")
+    bad(header | {"models": {"a": header["models"]["a"]}}, arrays, "'b'")
+    for one in (None, "x", 3, [], {}):
+        bad(header | {"models": header["models"] | {"b": one}}, arrays)
+    for name in arrays:
+        bad(header, {k: v for k, v in arrays.items() if k != name})
+        bad(header, arrays | {name: arrays[name] * np.nan})
+    bad(header, arrays | {"mean": np.zeros(4)}, "'mean'")
+
+
 # -------------------------------------------------------------------------------- noise
 
 #: words that number parsers, and what comes behind them, stumble over

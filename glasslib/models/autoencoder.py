@@ -56,6 +56,7 @@ from glasslib.models import files
 
 FORMAT = "glasslib.Autoencoder/1"
 ORDER_FORMAT = "glasslib.OrderParameter/1"
+SEVERAL_FORMAT = "glasslib.OrderParameters/1"
 ENCODERS = ("autoencoder", "pca", "random", "untrained")
 LEAST = 20  #: rows to learn from
 #: What makes an :class:`Autoencoder` leave the linear solution: the control of the pages.
@@ -646,6 +647,9 @@ class OrderParameter(BaseEstimator):
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write all arrays as safetensors, all else as its JSON header; atomically."""
+        return files.write(path, ORDER_FORMAT, *self._state())
+
+    def _state(self) -> tuple[dict, dict[str, np.ndarray]]:
         self._check_fitted()
         mixture = self.mixture_
         header = {
@@ -669,7 +673,7 @@ class OrderParameter(BaseEstimator):
         if self.autoencoder_ is not None:
             header["autoencoder"], weights = self.autoencoder_._state()
             arrays.update({f"autoencoder.{k}": v for k, v in weights.items()})
-        return files.write(path, ORDER_FORMAT, header, arrays)
+        return header, arrays
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> OrderParameter:
@@ -681,12 +685,19 @@ class OrderParameter(BaseEstimator):
             If the file is missing, damaged, or holds something else.
         """
         header, arrays = files.read(path, ORDER_FORMAT)
+        header.pop("format")
+        return cls._from_state(path, header, arrays)
+
+    @classmethod
+    def _from_state(
+        cls, path: str | os.PathLike, header: dict, arrays: dict[str, np.ndarray]
+    ) -> OrderParameter:
         expected = {
-            "format": files.is_text, "parameters": files.is_object,
+            "parameters": files.is_object,
             "red": lambda value: files.is_integer(value) and value < 2,
             "orientation_gap": files.is_number,
             "autoencoder": lambda value: value is None or files.is_object(value),
-        }  # fmt: skip
+        }
         files.check_names(path, "header", header, expected)
         given = files.check_parameters(path, header["parameters"], cls(), optional=("order",))
         model = cls(**given)
@@ -722,6 +733,54 @@ class OrderParameter(BaseEstimator):
         for name in ("weights", "means", "covariances", "precisions_cholesky"):
             setattr(model.mixture_, f"{name}_", arrays[f"mixture.{name}"])
         return model
+
+
+def save_several(
+    path: str | os.PathLike, models: Mapping[str, OrderParameter], about: Mapping[str, object]
+) -> Path:
+    """Write many order parameters to one file, by name; atomically.
+
+    Parameters
+    ----------
+    path : path
+    models : mapping of str to OrderParameter
+        Names without a slash.
+    about : mapping
+        What JSON can hold, such as a fingerprint; :func:`load_several` gives it back.
+    """
+    header: dict = {"about": dict(about), "models": {}}
+    arrays = {}
+    for name, model in models.items():
+        header["models"][name], own = model._state()
+        arrays |= {f"{name}/{k}": v for k, v in own.items()}
+    return files.write(path, SEVERAL_FORMAT, header, arrays)
+
+
+def load_several(path: str | os.PathLike) -> tuple[dict[str, OrderParameter], dict]:
+    """Order parameters by name, and what is said about them: what :func:`save_several` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged, or holds something else.
+    """
+    header, arrays = files.read(path, SEVERAL_FORMAT)
+    expected = {"format": files.is_text, "about": files.is_object, "models": files.is_object}
+    files.check_names(path, "header", header, expected)
+    parts: dict[str, dict[str, np.ndarray]] = {name: {} for name in header["models"]}
+    for key, array in arrays.items():
+        name, _, own = key.partition("/")
+        if name not in parts:
+            raise ValueError(f"{path} has arrays of {name[:40]!r}, which its header does not know.")
+        parts[name][own] = array
+    models = {}
+    for name, one in header["models"].items():
+        if not files.is_object(one):
+            raise ValueError(
+                f"{path}: {name[:40]!r} in the header is {str(one)[:40]!r}; expected an object."
+            )
+        models[name] = OrderParameter._from_state(path, one, parts[name])
+    return models, header["about"]
 
 
 def by_species(
