@@ -339,7 +339,7 @@ def index_at_decay(frame: Frame) -> int:
 
 
 def compare_laws(tau: np.ndarray, means: np.ndarray) -> tuple[float, float, float]:
-    """Misfit of ⟨P⟩ linear in log log τ minus that of ⟨P⟩ linear in log τ, with 95 %.
+    """ln of the misfit of ⟨P⟩ linear in log log τ over that of ⟨P⟩ linear in log τ, with 95 %.
 
     Positive: the straight line in log τ, the paper's exponential relation, is the better one.
     Misfits are root mean squares; the interval is a jackknife over state points (Student's t), the
@@ -364,7 +364,7 @@ def compare_laws(tau: np.ndarray, means: np.ndarray) -> tuple[float, float, floa
         x, y = np.log(tau[keep]), means[keep]
         rms = [np.sqrt(np.mean((y - np.polyval(np.polyfit(u, y, 1), u)) ** 2))
                for u in (np.log(x), x)]  # fmt: skip
-        return float(rms[0] - rms[1])
+        return float(np.log(rms[0] / rms[1]))
 
     n = len(tau)
     here = misfit(np.ones(n, dtype=bool))
