@@ -6,7 +6,7 @@ import pytest
 from glasslib import neighbors, rings
 from glasslib.descriptors import bond_order
 from glasslib.models.autoencoder import OrderParameter
-from glasslib.studies import groups as study
+from glasslib.studies import neighborhoods as study
 
 
 @pytest.mark.parametrize(
