@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glasslib import book, frames, systems
+from glasslib import book, frames, stored, systems
 from glasslib.studies import liquids as study
 from glasslib.studies import productions
 
@@ -164,6 +164,32 @@ def test_pressures_are_means_of_quarters():
     f = frames.build([[0, 0, 0]], 5.0, [0])
     f.log["equilibration/pressure"] = np.repeat(np.arange(28.0), 5).reshape(7, 20)
     np.testing.assert_allclose(study.pressure_quarters([f], first=1), np.arange(4.0, 28.0))
+
+
+def test_engines_that_differ_by_chance_alone_are_told_from_others():
+    rng = np.random.default_rng(0)
+    truth, t = rng.uniform(1, 2, size=(3000, 2)), np.array([1.0, 2.0])
+
+    def ensemble(shift=0.0):
+        x = truth[..., None] + shift + 0.3 * rng.normal(size=(3000, 2, 32))
+        return frames.build(np.zeros((3000, 3)), 5.0, np.zeros(3000, int), log={
+            "times": t, "particles/propensity": x.mean(axis=2),
+            "particles/propensity_variance": x.var(axis=2, ddof=1),
+        })  # fmt: skip
+
+    found = study.score_engines(ensemble(), ensemble(), 32)
+    np.testing.assert_allclose(found["chi2"], 62 / 60, atol=0.1)
+    assert min(found["r"]) > 0.95
+    assert study.score_engines(ensemble(), ensemble(shift=0.1), 32)["chi2"][0] > 2
+
+
+def test_what_others_made_is_stored_and_recognised(tmp_path):
+    assert len(study.published_pressure(FOLDER)) == 20
+    assert study.compare_engines(FOLDER)["draws"] == 32
+    with pytest.raises(stored.StoredError, match="external/cvt"):
+        study.published_pressure(tmp_path)
+    with pytest.raises(stored.StoredError, match="of other inputs"):
+        study.published_pressure(FOLDER, duration=20.0)
 
 
 def test_one_law_is_told_from_another():

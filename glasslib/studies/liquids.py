@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glasslib import dynamics, frames, scores
+from glasslib import dynamics, frames, scores, simulate, stored, systems
 from glasslib.frames import Frame
 from glasslib.studies import productions
 from glasslib.systems import System
@@ -333,6 +333,100 @@ def time_at_level(
 def index_at_decay(frame: Frame) -> int:
     """Index of the sample time nearest to where A's F_s of the draws passes 1/e; else the last."""
     return dynamics.nearest(frame.log["times"], dynamics.decay_time(frame))
+
+
+# --------------------------------------------------------------------------- what others have made
+
+#: 10 000 binary hard spheres at η = 0.58 that the authors of another event-driven code publish
+PUBLISHED = "cvt/binary_n10000.sph"
+_PUBLISHED_SHA256 = "b563aaefb76076330023cbe5e997c7e896c800e9a98c5344db6ae12d4a86dd60"
+_ENGINES_AT = 0.8  # temperature at which both engines draw from one configuration
+
+
+def published_pressure(
+    folder: Path, path: Path | None = None, *, duration: float = 40.0, seed: int = 0
+) -> np.ndarray:
+    """Pressures of :data:`PUBLISHED`, run by our engine, (20,), kT/σ³; stored in ``folder``.
+
+    Parameters
+    ----------
+    path : path, optional
+        The file, to run it where the result is not stored; None: only read.
+
+    Raises
+    ------
+    glasslib.stored.StoredError
+        Where it is neither stored nor can be made.
+    """
+    times = np.linspace(duration / 20, duration, 20)
+
+    def compute() -> list[float]:
+        from glasslib.engines import edmd
+
+        hard = systems.get("hard-spheres")
+        run = edmd.Edmd().run(
+            frames.read(path)[0], hard, duration=duration, sample_times=times, seed=seed
+        )
+        return [float(f.log["pressure"][0]) for f in run]
+
+    made_of = stored.fingerprint(
+        settings={"duration": duration, "seed": seed}, inputs=[_PUBLISHED_SHA256]
+    )
+    return np.array(stored.keep(
+        folder / "references.json", "pressure of the published configuration", made_of, compute,
+        make=path is not None,
+        how=f"glasslib run 2/simulation --preset paper, with external/{PUBLISHED} at hand",
+    ))  # fmt: skip
+
+
+def compare_engines(folder: Path, *, make: bool = False, n_jobs: int = -1) -> dict:
+    """Propensities of one Kob–Andersen configuration by HOOMD-blue, beside those by LAMMPS; stored.
+
+    Returns
+    -------
+    dict
+        ``times``, ``chi2`` (mean squared difference over its error², by time) and ``r`` up to 5 τ,
+        ``mean`` of either engine, ``draws``, and ``engine``, the version.
+    """
+    system, name = systems.get("kob-andersen"), f"kob-andersen-{_ENGINES_AT:g}-0.gsd"
+    paths = [folder / kind / name for kind in ("equilibrated", "isoconfigurational")]
+
+    def compute() -> dict:
+        start, by_lammps = (frames.read(path)[0] for path in paths)
+        early = by_lammps.log["times"] <= 5
+        by_hoomd = simulate.isoconfigurational(
+            start, system, kT=_ENGINES_AT, n_replicas=32,
+            sample_times=by_lammps.log["times"][early],
+            labels=("propensity", "propensity_variance"), seed=1000, engine="hoomd", n_jobs=n_jobs,
+        )[0]  # fmt: skip
+        return {
+            "times": by_lammps.log["times"][early].tolist(), "draws": 32,
+            **score_engines(by_lammps, by_hoomd, 32),
+            "engine": simulate.provenance(by_hoomd)["version"],
+        }  # fmt: skip
+
+    made_of = stored.fingerprint(settings={"draws": 32, "seed": 1000}, inputs=paths)
+    return stored.keep(
+        folder / "references.json", "propensities by two engines", made_of, compute,
+        make=make, how="glasslib run 2/simulation --preset paper, where HOOMD-blue is installed",
+    )  # fmt: skip
+
+
+def score_engines(one: Frame, other: Frame, draws: int) -> dict:
+    """Agreement of the propensities of two ensembles from one configuration, by time.
+
+    ``chi2`` is (draws − 1)/(draws − 2) where they differ by chance alone (Student's t).
+    """
+    n = len(other.log["times"])
+    (D, v), (E, w) = (
+        (f.log["particles/propensity"][:, :n], f.log["particles/propensity_variance"][:, :n])
+        for f in (one, other)
+    )
+    return {
+        "chi2": np.mean((D - E) ** 2 / ((v + w) / draws), axis=0).tolist(),
+        "r": [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(D.T, E.T, strict=True)],
+        "mean": [D.mean(axis=0).tolist(), E.mean(axis=0).tolist()],
+    }
 
 
 # ------------------------------------------------------------------------------ one law or another
