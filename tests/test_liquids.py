@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glasslib import book, frames, stored, systems
+from glasslib import book, equations_of_state, frames, stored, systems
 from glasslib.studies import liquids as study
 from glasslib.studies import productions
 
@@ -190,6 +190,14 @@ def test_what_others_made_is_stored_and_recognised(tmp_path):
         study.published_pressure(tmp_path)
     with pytest.raises(stored.StoredError, match="of other inputs"):
         study.published_pressure(FOLDER, duration=20.0)
+
+
+def test_a_dilute_fluid_has_the_pressure_of_its_equation_of_state():
+    hard = systems.get("hard-spheres")
+    measured = study.run_small(hard, 0.2, n=200)
+    assert measured.shape == (20,)
+    known = float(equations_of_state.bmcsl(hard, 0.2))
+    assert measured.mean() == pytest.approx(known, rel=0.03)
 
 
 def test_one_law_is_told_from_another():
