@@ -64,15 +64,16 @@
     });
   }
 
-  // panels that stand side by side are put one below the other where the page is narrow
+  // panels that stand side by side are put one below the other where each would be too narrow
+  // to read; cuts through a configuration may be smaller than curves
   function stack(div) {
     const layout = div._fullLayout;
-    if (!layout.meta || layout.meta.glasslib !== "panels" || div.clientWidth > 560) {
-      return Promise.resolve();
-    }
+    if (!layout.meta || layout.meta.glasslib !== "panels") return Promise.resolve();
     const xs = Object.keys(layout).filter((key) => /^xaxis\d*$/.test(key));
     const n = xs.length;
-    if (n < 2 || div.dataset.glStacked) return Promise.resolve();
+    const picture = layout.yaxis && layout.yaxis.scaleanchor;
+    const narrow = div.clientWidth <= 560 || (!picture && div.clientWidth - 80 < 220 * n);
+    if (!narrow || n < 2 || div.dataset.glStacked) return Promise.resolve();
     div.dataset.glStacked = "1";
     const each = Math.max(240, layout.height - layout.margin.t);
     const gap = 90 / (n * each);

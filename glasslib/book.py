@@ -835,3 +835,65 @@ def comparison(caption: str = "The paper's numbers and ours", *, new: bool = Tru
         rest = len(records) - len(tests)
         caption += f" ({rest} more without a counterpart in the paper: see Results)"
     return Comparison(tests, caption=caption)
+
+
+def scorecard(
+    columns: Sequence[str],
+    *,
+    by: str = "system",
+    words: Mapping[str, str] | None = None,
+    caption: str = "What tests the paper",
+) -> Table:
+    """This page's judged records, a claim a row and one of several systems a column.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        What ``by`` was filled with in :func:`record`'s ``of``.
+    by : str
+        A place in the quantities of the claims.
+    words : mapping, optional
+        For places that differ from column to column, what the row says instead:
+        ``{"state": "the deepest state"}``.
+    caption : str
+
+    Returns
+    -------
+    Table
+        Value, interval and verdict in each cell; records "new here" are left out, and counted in
+        the caption.
+    """
+    words, rows = {"state": "", **(words or {})}, {}
+    for entry in _state["records"]:
+        claim = _state["claims"].get(entry.get("claim", ""))
+        if claim is None or entry["verdict"] == "new here":
+            continue
+        places = _read_places(claim.quantity, entry["quantity"])
+        label = claim.quantity.format(**places | {k: v for k, v in words.items() if k in places}
+                                      | ({by: ""} if by in places else {}))  # fmt: skip
+        label = re.sub(r"\s+", " ", label).strip(" ,:").lstrip(", :")
+        ends = (
+            ""
+            if entry["low"] is None
+            else f" [{number(entry['low'], 2)}, {number(entry['high'], 2)}]"
+        )
+        told = f"{number(entry['here'], 2)}{ends} {_MARKS[entry['verdict']]} {entry['verdict']}"
+        rows.setdefault((claim.exhibit, label), {})[places.get(by, "")] = told
+    rest = sum(e["verdict"] == "new here" for e in _state["records"])
+    if rest:
+        caption += f" ({rest} more rows without a verdict: see Results)"
+    return Table(
+        ["exhibit", "claim", *columns],
+        [[*key, *(cells.get(c, "–") for c in columns)] for key, cells in rows.items()],
+        caption=caption,
+    )
+
+
+def _read_places(template: str, text: str) -> dict[str, str]:
+    """What fills the places ``{name}`` of a claim's quantity, read back from a record's."""
+    pattern = "".join(
+        f"(?P<{part[1:-1]}>.+?)" if part.startswith("{") else re.escape(part)
+        for part in re.split(r"(\{\w+\})", template)
+    )
+    found = re.fullmatch(pattern, text)
+    return found.groupdict() if found else {}

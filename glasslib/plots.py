@@ -220,6 +220,73 @@ def panels(
     return fig
 
 
+def slide(
+    figures: Sequence[go.Figure], labels: Sequence[str], *, prefix: str = "", active: int = 0
+) -> go.Figure:
+    """Figures of one make, as one figure with a slider that changes between them.
+
+    All figures are drawn in advance: the slider needs no Python. They must have the same traces and
+    shapes; what may differ is where points and particles are and how they are coloured, and the
+    text of titles.
+
+    Parameters
+    ----------
+    figures : sequence of plotly figures
+        One a position of the slider.
+    labels : sequence of str
+        What the slider says there.
+    prefix : str
+        Before it, as ``"t / τ = "``.
+    active : int
+        Which is shown at first.
+
+    Raises
+    ------
+    ValueError
+        For figures that are not of one make, or another number of labels.
+    """
+    figures = list(figures)
+    makes = {
+        (tuple(trace.type for trace in f.data), len(f.layout.shapes), len(f.layout.annotations))
+        for f in figures
+    }
+    if len(makes) != 1 or len(labels) != len(figures) or not 0 <= active < len(figures):
+        raise ValueError(
+            f"{len(figures)} figures of {len(makes)} makes, {len(labels)} labels, the first "
+            f"{active}; expected figures with the same traces and shapes, and a label each."
+        )
+    first, steps = figures[active], []
+    for figure, label in zip(figures, labels, strict=True):
+        points = {"x": [trace.x for trace in figure.data], "y": [trace.y for trace in figure.data]}
+        if any(trace.text is not None for trace in figure.data):
+            points["text"] = [trace.text for trace in figure.data]
+        colors = {
+            f"shapes[{i}].fillcolor": shape.fillcolor
+            for i, shape in enumerate(figure.layout.shapes)
+            if any(other.layout.shapes[i].fillcolor != shape.fillcolor for other in figures)
+        }
+        titles = {
+            f"annotations[{i}].text": note.text
+            for i, note in enumerate(figure.layout.annotations)
+            if any(other.layout.annotations[i].text != note.text for other in figures)
+        }
+        if all(
+            np.array_equal(a.x, b.x) and np.array_equal(a.y, b.y)
+            for other in figures for a, b in zip(other.data, figure.data)
+        ):  # fmt: skip
+            points = {}
+        steps.append({"method": "update", "label": str(label), "args": [points, colors | titles]})
+    bottom = first.layout.margin.b or 56
+    first.update_layout(
+        sliders=[{
+            "steps": steps, "active": active, "currentvalue": {"prefix": prefix},
+            "pad": {"t": 46}, "ticklen": 0, "minorticklen": 0, "font": {"size": 11},
+        }],
+        margin_b=bottom + 80, height=(first.layout.height or 420) + 80,
+    )  # fmt: skip
+    return first
+
+
 # --------------------------------------------------------------------------- snapshots
 
 

@@ -151,3 +151,42 @@ def test_every_claim_of_a_page_in_the_book_is_recorded_by_it():
                 expected.add((page, key))
     assert files
     assert recorded == expected
+
+
+SCORED = """
+height:
+  exhibit: Fig 1
+  quantity: "{system}, {state}: height of {part}"
+  rule: {above: 1.5}
+change:
+  exhibit: Fig 2
+  quantity: "{system}: height at {deep} minus height at {far}"
+  rule: {above: 0.0}
+"""
+
+
+def test_a_scorecard_has_a_row_a_claim_and_a_column_a_system(monkeypatch, tmp_path):
+    path = tmp_path / "claims.yml"
+    path.write_text(SCORED, encoding="utf-8")
+    monkeypatch.setenv("GLASSLIB_RUN_DIR", str(tmp_path))
+    book.setup(page="0-start/how-to-read")
+    monkeypatch.setitem(book._state, "claims", claims.load(path))
+    for name, state, value in (("sand", "0.5", 2.0), ("clay", "0.7", 1.0)):
+        for part in ("top", "foot"):
+            book.record("height", value, value - 0.1, value + 0.1,
+                        of={"system": name, "state": state, "part": part})  # fmt: skip
+        book.record("change", value, of={"system": name, "deep": state, "far": "1"})
+    book.record_new("ceiling", "of sand", 0.9)
+    card = book.scorecard(["sand", "clay", "silt"], words={"deep": "the coldest", "far": "the hot"})
+    assert card.heads == ["exhibit", "claim", "sand", "clay", "silt"]
+    assert [row[:2] for row in card.rows] == [
+        ["Fig 1", "height of top"], ["Fig 1", "height of foot"],
+        ["Fig 2", "height at the coldest minus height at the hot"],
+    ]  # fmt: skip
+    assert card.rows[0][2:] == [
+        "2 [1.9, 2.1] ● reproduces",
+        "1 [0.9, 1.1] ○ does not reproduce",
+        "–",
+    ]
+    assert card.rows[2][2] == "2 ● reproduces"
+    assert "1 more rows" in card.caption

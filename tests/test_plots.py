@@ -195,3 +195,37 @@ def test_a_trajectory_has_a_slider():
     values[1, 2] = np.nan
     with pytest.raises(ValueError, match="no number for particle 2"):
         plots.trajectory([first, later, over], values, times=[0, 1, 2])
+
+
+def test_a_slider_changes_between_figures_of_one_make():
+    frame = frames.build(
+        np.random.default_rng(0).uniform(-3, 3, (40, 3)) * [1, 1, 0.1], 6.0, [0] * 40
+    )
+    cuts = [
+        plots.slab(frame, {"still": np.arange(40.0), name: v})
+        for name, v in (("early", np.arange(40.0)), ("late", -np.arange(40.0)))
+    ]
+    shown = len(cuts[0].layout.shapes) // 2
+    colors = [[s.fillcolor for s in f.layout.shapes] for f in cuts]
+    fig = plots.slide(cuts, ["1", "2"], prefix="t = ", active=1)
+    (slider,) = fig.layout.sliders
+    assert slider.active == 1
+    assert [s.label for s in slider.steps] == ["1", "2"]
+    for k, step in enumerate(slider.steps):
+        changed = step.args[1]
+        assert changed["annotations[1].text"] == ["early", "late"][k]
+        assert "annotations[0].text" not in changed
+        recoloured = {key: c for key, c in changed.items() if key.startswith("shapes")}
+        assert 0 < len(recoloured) <= shown  # the panel that stands still is left alone
+        for key, color in recoloured.items():
+            assert color == colors[k][int(key.split("[")[1].split("]")[0])]
+    curves = []
+    for k in (1, 2):
+        curve = plots.figure(x="x", y="y")
+        curves.append(plots.add_curve(curve, [1, 2], [k, 2 * k], name="a"))
+    steps = plots.slide(curves, ["a", "b"]).layout.sliders[0].steps
+    assert [list(s.args[0]["y"][-1]) for s in steps] == [[1, 2], [2, 4]]
+    with pytest.raises(ValueError, match="2 labels"):
+        plots.slide(curves[:1], ["a", "b"])
+    with pytest.raises(ValueError, match="of 2 makes"):
+        plots.slide([curves[0], plots.figure(x="", y="")], ["a", "b"])

@@ -88,25 +88,112 @@ CHECKS: Mapping[str, Mapping[float, float]] = MappingProxyType(
 _COST = {"hard-spheres": 1.0, "wahnstrom": 0.6, "kob-andersen": 3.0}
 
 
-def make_liquids(folder: Path, *, seed: int = 0, engine: str = "auto") -> list[Job]:
-    """Chapter 2: three configurations at the deepest state of each system, one at the others."""
+def name_variant(name: str, *, n: int = 2000, density: float = 0.0, replicas: int = 32) -> System:
+    """One of chapter 2's systems with another number of particles or density, named accordingly.
+
+    Names of files begin with that of the system: ``wahnstrom-n500-0.7-0.gsd`` is never taken for
+    ``wahnstrom-0.7-0.gsd``. Another number of draws gets a name too.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a density of hard particles, whose state is the packing fraction.
+    """
+    if name not in LIQUIDS:
+        raise ValueError(f"system is {name!r}; expected one of {', '.join(LIQUIDS)}.")
+    system = systems.get(name)
+    if density and system.hard:
+        raise ValueError(f"density is {density:g}, but {name} have packing fractions; leave it 0.")
+    tail = f"-n{n}" * (n != 2000)
+    if density and density != system.density:
+        system, tail = system.with_(density=density), tail + f"-rho{density:g}"
+    return system.with_(n=n, name=name + tail + f"-draws{replicas}" * (replicas != 32))
+
+
+def list_states(
+    system: str = "all",
+    *,
+    states: Sequence[float] = (),
+    n: int = 2000,
+    density: float = 0.0,
+    replicas: int = 32,
+) -> dict[str, tuple[float, ...]]:
+    """State points by system, the deepest first.
+
+    Raises
+    ------
+    ValueError
+        For states, a density or a number of particles of three systems at once, or a state twice.
+    """
+    names = tuple(LIQUIDS) if system == "all" else (system,)
+    other = {"states": bool(len(states)), "density": bool(density)}
+    if system == "all" and any(other.values()):
+        given = next(k for k, v in other.items() if v)
+        raise ValueError(f"{given} are given for all systems at once; name one system.")
+    for name in names:
+        name_variant(name, n=n, density=density, replicas=replicas)
+    if not len(states):
+        return {name: tuple(LIQUIDS[name]) for name in names}
+    points = sorted({float(s) for s in states}, reverse=systems.get(system).hard)
+    if len(points) < len(states):
+        raise ValueError(f"states are {list(states)}; expected each once.")
+    return {system: tuple(points)}
+
+
+def window_of(name: str, state: float) -> float:
+    """Length of a window at any state of one of chapter 2's systems, τ.
+
+    Between the paper's states, and beyond them, log-linear in packing fraction or 1/T.
+    """
+    known = LIQUIDS[name]
+    if state in known:
+        return known[state]
+    hard = systems.get(name).hard
+    x = np.array([s if hard else 1 / s for s in known])[::-1]
+    y = np.log(list(known.values()))[::-1]
+    at = state if hard else 1 / state
+    k = int(np.clip(np.searchsorted(x, at), 1, len(x) - 1))
+    slope = (y[k] - y[k - 1]) / (x[k] - x[k - 1])
+    return float(np.exp(y[k] + slope * (at - x[k])))
+
+
+def make_liquids(
+    folder: Path,
+    *,
+    system: str = "all",
+    states: Sequence[float] = (),
+    n: int = 2000,
+    density: float = 0.0,
+    replicas: int = 32,
+    configurations: int = 3,
+    seed: int = 0,
+    engine: str = "auto",
+) -> list[Job]:
+    """Chapter 2: several configurations at the deepest state of each system, one at the others.
+
+    Parameters are those of the page *simulation*; at their defaults the jobs are the paper's.
+    """
+    points = list_states(system, states=states, n=n, density=density, replicas=replicas)
 
     def job(name: str, state: float, c: int, last: float, draws: float | None) -> Job:
         return production.ensemble_job(
-            systems.get(name), state, c, folder=folder, window=last, draws=draws, seed=seed,
-            engine=engine, cost=_COST[name],
+            name_variant(name, n=n, density=density, replicas=replicas), state, c, folder=folder,
+            window=last, draws=draws, n_replicas=replicas, seed=seed, engine=engine,
+            cost=_COST[name] * n / 2000,
         )  # fmt: skip
 
     made = [
-        job(name, state, c, last, _DRAWS.get((name, state), last))
-        for name, states in LIQUIDS.items()
-        for state, last in states.items()
-        for c in range(3 if state == next(iter(states)) else 1)
+        job(name, state, c, last := window_of(name, state), _DRAWS.get((name, state), last))
+        for name, chosen in points.items()
+        for state in chosen
+        for c in range(configurations if state == chosen[0] else 1)
     ]
+    if len(states):
+        return made
     return made + [
         job(name, state, c, last, None)
-        for name, states in CHECKS.items()
-        for state, last in states.items()
+        for name in points
+        for state, last in CHECKS.get(name, {}).items()
         for c in range(4)
     ]
 
