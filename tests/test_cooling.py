@@ -89,14 +89,14 @@ def test_width_of_a_peak():
 
 def test_what_is_not_there_is_refused_with_the_command(tmp_path):
     frames.write(cooling.find(tmp_path, MIX, 1, 5000), [lattice()])
-    assert list(cooling.load(tmp_path, MIX, [5000], melts=range(3))) == [(1, 5000)]
+    assert list(cooling.load(tmp_path, MIX, [(1, 5000)])) == [(1, 5000)]
     for system, words in [
         (MIX, "ramps='[50000]' -p melts='[1]' -p n=100"),
         (productions.mix_disks(composition=(0.8, 0.2)), "-p composition='[0.8, 0.2]'"),
         (productions.mix_disks(density=1.1), "-p density=1.1"),
     ]:
-        with pytest.raises(stored.StoredError, match="no melt was cooled") as caught:
-            cooling.load(tmp_path, system, [50000])
+        with pytest.raises(stored.StoredError, match="melt 0 was not cooled") as caught:
+            cooling.load(tmp_path, system, [(0, 50000)])
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
 

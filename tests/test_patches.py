@@ -144,9 +144,9 @@ def test_the_survey_finds_what_was_put_in():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A melt cooled at two rates, and a network that knows it, as the chapter stores them."""
+    """A melt cooled at four rates, as the chapter stores it."""
     where = tmp_path_factory.mktemp("glass")
-    for k, steps in enumerate((5_000, 50_000)):
+    for k, steps in enumerate(productions.RAMPS):
         run = make_run(4, local=1.0, seed=k)
         frames.write(cooling.find(where, MIX, 0, steps), run.structures)
         frames.write(cooling.find(where, MIX, 0, steps, kind="-displacements"), run.moved)
@@ -173,22 +173,16 @@ def test_networks_and_clusters_are_stored_and_refused(folder):
         embeddings.find_network(SMALL, folder, fewer)
 
     runs = patches.load_runs(folder, MIX, [5_000, 50_000])
-    with pytest.raises(stored.StoredError, match="1/evaluation --preset paper.* min_samples=3"):
-        patches.find_labels(path, folder, runs, MIX, min_samples=3)
+    how = patches.describe_command({"min_samples": 3})
+    with pytest.raises(stored.StoredError, match="1/evaluation --preset paper.* min_samples='3'"):
+        patches.find_labels(path, folder, runs, MIX, min_samples=3, how=how)
     labels = patches.find_labels(path, folder, runs, MIX, make=True)
     assert {k: v.shape for k, v in labels.items()} == {k: (4, 100) for k in runs}
+    with np.load(folder / "clusters" / f"{path.stem}.npz") as whole:
+        assert len(whole) == 4  # those of one network lie in one file
+        np.testing.assert_array_equal(whole[next(iter(runs))], labels[next(iter(runs))])
     moved = patches.find_labels(path, folder, runs, MIX, shifted=True, make=True)
     assert any((labels[k] != moved[k]).any() for k in runs)
-    small = {"label": stripes(runs)}
-    asked = ({"trained": [small["label"]]}, folder, runs, [runs])
-    with pytest.raises(stored.StoredError, match="survey.json"):
-        patches.find_survey(*asked)
-    made = patches.find_survey(*asked, make=True)
-    assert patches.find_survey(*asked) == made
-    changed = {k: v.copy() for k, v in small["label"].items()}
-    changed[next(iter(changed))][0, 0] = -1
-    with pytest.raises(stored.StoredError, match="other inputs"):
-        patches.find_survey({"trained": [changed]}, *asked[1:])
 
 
 @pytest.mark.slow
@@ -205,6 +199,31 @@ def test_labels_are_gathered_for_every_rival(folder):
     found = patches.gather_labels(*asked, seeds=[0], lengths=[2], make=True, n_jobs=1)
     assert list(found) == ["trained", "moved", "coordinate-free", "untrained", "walks of 2"]
     assert patches.gather_labels(*asked, seeds=[0], lengths=[2]).keys() == found.keys()
+
+
+@pytest.mark.slow
+def test_answers_are_stored_with_what_they_are_of(folder):
+    ramps, settings = [5_000, 50_000], {**SMALL, "features": "coordinates", "layers": 2}
+    stock = embeddings.take_stock(folder, MIX, ramps)
+    kinds = [{"walk_length": n} for n in (2, 3, 4, 5)]
+    kinds += [{"features": "type"}]
+    wanted = [{**settings, **kind, "seed": 0} for kind in kinds]
+    embeddings.train_all([*wanted, {"layers": 2, "epochs": 0, "seed": 0}], folder, stock, n_jobs=1)
+    options = {"ramps": ramps, "learned": ramps, "networks": 1, "melts": 1, "n_jobs": 1}
+    asked = (folder, MIX, settings)
+    with pytest.raises(
+        stored.StoredError, match="1/evaluation --preset paper.*layers='2'.*n='100'"
+    ):
+        patches.ask(*asked, **options, min_samples=4)
+    made = patches.ask(*asked, **options, mode="make")
+    read = patches.ask(*asked, **options)
+    assert read.found == made.found
+    assert list(read.found["lengths"]) == ["2", "3", "4", "5"]
+    with pytest.raises(stored.StoredError, match="survey.json.* seed = 1.* is not there"):
+        patches.ask(*asked, **options, seed=1)
+    tried = patches.ask(*asked, **options, mode="try")
+    assert list(tried.runs) == list(read.runs)[-1:]
+    assert tried.found["lengths"] == {}
 
 
 def test_what_can_be_read_off_an_embedding(folder):

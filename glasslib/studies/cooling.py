@@ -32,40 +32,34 @@ def name_rate(steps: int, system: System) -> str:
 
 
 def load(
-    folder: Path,
-    system: System,
-    ramps: Sequence[int],
-    *,
-    melts: Sequence[int] = (0,),
-    kind: str = "",
+    folder: Path, system: System, wanted: Sequence[tuple[int, int]], *, kind: str = ""
 ) -> dict[tuple[int, int], list[Frame]]:
-    """Runs that are there, by melt and steps of a ramp.
+    """Runs by melt and steps of a ramp.
 
     Parameters
     ----------
     folder : path
         The chapter's data.
-    ramps, melts : sequences of int
+    wanted : sequence of (int, int)
+        Melt and steps, such as :func:`glasslib.studies.productions.list_cooled` gives.
     kind : str
         ``""`` for quenched structures, ``"-displacements"`` for the runs from them.
 
     Raises
     ------
     glasslib.stored.StoredError
-        Where a ramp has no run at all; the line says which command makes one.
+        Where one is missing; the line says which command makes it.
     """
     found = {}
-    for steps in ramps:
-        for melt in melts:
-            path = find(folder, system, melt, steps, kind=kind)
-            if path.exists():
-                found[melt, steps] = frames.read(path)
-        if not any(s == steps for _, s in found):
+    for melt, steps in wanted:
+        path = find(folder, system, melt, steps, kind=kind)
+        if not path.exists():
             raise stored.StoredError(
-                f"no melt was cooled by ramps of {steps} steps at N = {system.n}, composition "
-                f"{list(system.composition)}, density {system.density:g}. Make it: "
-                f"{describe_command(system, [steps])}"
+                f"melt {melt} was not cooled by ramps of {steps} steps at N = {system.n}, "
+                f"composition {list(system.composition)}, density {system.density:g}. Make it: "
+                f"{describe_command(system, steps, melt + 1)}"
             )
+        found[melt, steps] = frames.read(path)
     return dict(sorted(found.items()))
 
 
@@ -74,10 +68,10 @@ def find(folder: Path, system: System, melt: int, steps: int, *, kind: str = "")
     return Path(folder) / f"{productions.name_cooled(melt, steps, system)}{kind}.gsd"
 
 
-def describe_command(system: System, ramps: Sequence[int]) -> str:
+def describe_command(system: System, steps: int, melts: int) -> str:
     """What makes runs of this mixture."""
     usual = productions.mix_disks()
-    words = [f"-p ramps='{list(ramps)}'", "-p melts='[1]'"]
+    words = [f"-p ramps='[{steps}]'", f"-p melts='[{melts}]'"]
     words += [f"-p n={system.n}"] * (system.n != usual.n)
     if system.composition != usual.composition:
         words.append(f"-p composition='{list(system.composition)}'")

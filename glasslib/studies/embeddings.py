@@ -75,7 +75,7 @@ def take_stock(
 
     Whole structures are held back, never single particles: those of one share their neighbours.
     """
-    runs = cooling.load(folder, system, ramps, melts=[melt])
+    runs = cooling.load(folder, system, [(melt, steps) for steps in ramps])
     structures = [f for steps in ramps for f in runs[melt, steps]][::thin]
     train, held = scores.split_by_configuration(len(structures), (0.8, 0.2), seed=0)
     files = [cooling.find(folder, system, melt, steps) for steps in ramps]

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from glasslib.studies import cooling, embeddings, productions
 from glasslib.systems import System
 
 SIZES = (3, 5, 10, 20, 50, 100, 200, 500)  #: particles of random patches
+LENGTHS = (2, 3, 4, 5)  #: steps of the walks of Table I
 Labels = Mapping[str, np.ndarray]
 Interval = tuple[float, float, float]
 
@@ -43,15 +45,15 @@ class Run:
 
 
 def load_runs(
-    folder: Path, system: System, ramps: Sequence[int], *, melt: int = 0, thin: int = 1
+    folder: Path, system: System, ramps: Sequence[int], *, melt: int = 0
 ) -> dict[str, Run]:
-    """Runs of one melt by their names, every ``thin``-th structure of each."""
-    options = {"melts": [melt]}
-    quenched = cooling.load(folder, system, ramps, **options)
-    moved = cooling.load(folder, system, ramps, kind="-displacements", **options)
+    """Runs of one melt by their names."""
+    wanted = [(melt, steps) for steps in ramps]
+    quenched = cooling.load(folder, system, wanted)
+    moved = cooling.load(folder, system, wanted, kind="-displacements")
     return {
         productions.name_cooled(melt, s, system): Run(
-            quenched[melt, s][::thin], moved[melt, s][::thin],
+            quenched[melt, s], moved[melt, s],
             cooling.find(folder, system, melt, s),
         )
         for s in ramps
@@ -76,6 +78,12 @@ def label(
     )
 
 
+def describe_command(asked: Mapping[str, object]) -> str:
+    """What makes the clusters of these parameters of the page *evaluation*."""
+    words = [f"-p {name}='{value}'" for name, value in asked.items()]
+    return " ".join(["glasslib run 1/evaluation --preset paper --timeout 0", *words])
+
+
 def find_labels(
     network: Path,
     folder: Path,
@@ -85,8 +93,12 @@ def find_labels(
     min_samples: int = 5,
     shifted: bool = False,
     make: bool = False,
+    how: str = "",
 ) -> dict[str, np.ndarray]:
     """Stored clusters of all structures under one network, ``folder/clusters/NAME.npz``.
+
+    Clusters of the first melt at the four usual rates lie in one file; some of these runs are read
+    from there.
 
     Parameters
     ----------
@@ -96,6 +108,8 @@ def find_labels(
         Of structures that were moved by a random vector through the periodic boundary first.
     make : bool
         Make them where they are missing (a minute for 160 structures).
+    how : str
+        What makes them, for the refusal.
 
     Raises
     ------
@@ -104,29 +118,32 @@ def find_labels(
     """
     from glasslib.models import GraphSAGE
 
+    usual = {
+        productions.name_cooled(0, s, system): cooling.find(folder, system, 0, s)
+        for s in productions.RAMPS
+    }
+    whole = set(runs) <= set(usual) and all(path.exists() for path in usual.values())
+    paths = usual if whole else {name: run.path for name, run in runs.items()}
     more = ("-moved" if shifted else "") + f"-m{min_samples}" * (min_samples != 5)
-    usual = [productions.name_cooled(0, s, system) for s in productions.RAMPS]
-    more += "" if list(runs) == usual else "-" + "+".join(runs)
+    more += "" if whole else "-" + "+".join(paths)
     path = Path(folder) / "clusters" / f"{network.stem}{more}.npz"
     print_ = stored.fingerprint(
-        settings={"min_samples": min_samples, "shifted": shifted, "runs": list(runs)},
-        inputs=[network, *(run.path for run in runs.values())],
+        settings={"min_samples": min_samples, "shifted": shifted, "runs": list(paths)},
+        inputs=[network, *paths.values()],
         code=[clustering, graphs],
     )
 
     def write(where: Path) -> None:
         model, found = GraphSAGE.load(network), {}
-        for k, (name, run) in enumerate(runs.items()):
-            rng, structures = np.random.default_rng((0, k)), run.structures
+        for k, (name, file) in enumerate(paths.items()):
+            rng, structures = np.random.default_rng((0, k)), frames.read(file)
             if shifted:
                 structures = [graphs.translated(f, rng.uniform(0, 20, 2)) for f in structures]
             found[name] = label(model, structures, system, min_samples=min_samples)
         with frames.atomic(where) as temporary:
             np.savez_compressed(temporary, **found)
 
-    how = "glasslib run 1/evaluation --preset paper --timeout 0"
-    how += f" -p min_samples={min_samples}" * (min_samples != 5)
-    stored.keep_file(path, print_, write, make=make, how=how)
+    stored.keep_file(path, print_, write, make=make, how=how or describe_command({}))
     with np.load(path) as found:
         return {name: found[name] for name in runs}
 
@@ -142,6 +159,7 @@ def gather_labels(
     lengths: Sequence[int] = (),
     min_samples: int = 5,
     make: bool = False,
+    how: str = "",
     n_jobs: int = -1,
 ) -> dict[str, list[dict[str, np.ndarray]]]:
     """Labels of :func:`survey`: of the trained networks, of their rivals, of walks of some lengths.
@@ -167,7 +185,9 @@ def gather_labels(
         name: [(embeddings.find_network({**one, "seed": s}, folder, stock), shifted) for s in seeds]
         for name, (one, shifted) in wanted.items()
     }
-    common = {"folder": folder, "runs": runs, "system": system, "min_samples": min_samples}
+    common = {
+        "folder": folder, "runs": runs, "system": system, "min_samples": min_samples, "how": how
+    }  # fmt: skip
     if make:
         from joblib import Parallel, delayed
 
@@ -453,22 +473,27 @@ def _grow(runs: Mapping[str, Run], size: int, rng: np.random.Generator, *, keep:
     }
 
 
-def find_survey(
+def _find_survey(
     labels: Mapping[str, Sequence[Labels]],
     folder: Path,
     runs: Mapping[str, Run],
     melts: Sequence[Mapping[str, Run]],
     *,
-    key: str = "",
+    asked: Mapping[str, object],
     seed: int = 0,
     make: bool = False,
 ) -> dict:
     """The stored :func:`survey`, ``folder/clusters/survey.json``; made where it is missing.
 
+    Parameters
+    ----------
+    asked : dict
+        Parameters of the page *evaluation* by which it goes, and which make it.
+
     Raises
     ------
     glasslib.stored.StoredError
-        Where it is of other clusters, settings or code, and ``make`` is False.
+        Where it is missing, or of other clusters, settings or code, and ``make`` is False.
     """
     files = [run.path for some in (runs, *melts) for run in some.values()]
     print_ = stored.fingerprint(
@@ -480,9 +505,73 @@ def find_survey(
         ],
         code=[sys.modules[__name__], clustering, scores],
     )
-    key = f"{key or 'the paper'}, seed {seed}"
     return stored.keep(
-        Path(folder) / "clusters" / "survey.json", key, print_,
-        lambda: survey(labels, runs, melts, seed=seed), make=make,
-        how="glasslib run 1/evaluation --preset paper --timeout 0",
+        Path(folder) / "clusters" / "survey.json",
+        ", ".join(f"{name} = {value}" for name, value in asked.items()), print_,
+        lambda: survey(labels, runs, melts, seed=seed), make=make, how=describe_command(asked),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Result of :func:`ask`: runs, labels of :func:`gather_labels`, and the :func:`survey`."""
+
+    runs: dict[str, Run]
+    labels: dict[str, list[dict[str, np.ndarray]]]
+    found: dict
+
+
+def ask(
+    folder: Path,
+    system: System,
+    settings: Mapping[str, object],
+    *,
+    ramps: Sequence[int] = tuple(productions.RAMPS),
+    learned: Sequence[int] = embeddings.LEARNED,
+    min_samples: int = 5,
+    networks: int = 5,
+    melts: int = 5,
+    seed: int = 0,
+    mode: Literal["try", "read", "make"] = "read",
+    n_jobs: int = -1,
+) -> Answers:
+    """Runs, clusters under every network, and all that is said of them.
+
+    Parameters
+    ----------
+    settings : dict
+        Of the networks: ``features``, ``layers``, ``walk_length``.
+    ramps, learned : sequences of int
+        Steps of the ramps whose glasses are clustered, and of those that were learned from.
+    networks, melts : int
+        Seeds of each kind, and melts that are compared.
+    mode : {"try", "read", "make"}
+        ``"try"``: one network and the last ramp alone, asked on the spot. ``"read"``: what is
+        stored. ``"make"``: make what is missing, but for networks.
+
+    Raises
+    ------
+    glasslib.stored.StoredError
+        For what is missing or of other inputs; the line says which command makes it.
+    """
+    asked = {**settings, "ramps": list(ramps), "learned": list(learned)}
+    asked |= {"min_samples": min_samples, "seed": seed, "networks": networks, "melts": melts}
+    if (usual := productions.mix_disks()) != system:
+        asked |= {"n": system.n} if system.n != usual.n else {}
+        asked |= {"composition": list(system.composition), "density": system.density}
+    small = mode == "try"
+    stock = embeddings.take_stock(folder, system, learned)
+    runs = load_runs(folder, system, list(ramps)[-1:] if small else ramps)
+    labels = gather_labels(
+        settings, folder, stock, runs, system, seeds=range(1 if small else networks),
+        lengths=() if small else LENGTHS, min_samples=min_samples, make=mode == "make",
+        how=describe_command(asked), n_jobs=n_jobs,
+    )  # fmt: skip
+    if small:
+        found = survey(labels, runs, [runs], seed=seed, sizes=(20,), n_perm=99)
+    else:
+        several = [load_runs(folder, system, learned, melt=m) for m in range(melts)]
+        found = _find_survey(
+            labels, folder, runs, several, asked=asked, seed=seed, make=mode == "make"
+        )
+    return Answers(runs, labels, found)

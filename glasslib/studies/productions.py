@@ -61,6 +61,22 @@ def _name_mixture(system: System | None) -> str:
     return f"n{system.n}-a{system.composition[0]:g}-d{system.density:g}-"
 
 
+def list_cooled(
+    ramps: Sequence[int] = tuple(RAMPS), melts: Sequence[int] = MELTS
+) -> list[tuple[int, int]]:
+    """Melt and steps of a ramp of every cooling: ``melts`` says how many melts each ramp cools.
+
+    One number serves all ramps.
+    """
+    counts = list(melts) * (len(ramps) if len(melts) == 1 else 1)
+    if len(counts) != len(ramps):
+        raise ValueError(
+            f"melts has {len(counts)} values and ramps {len(ramps)}; expected one for each, or one "
+            "for all."
+        )
+    return [(m, steps) for m in range(max(counts)) for steps, n in zip(ramps, counts) if m < n]
+
+
 def cool_melts(
     folder: Path,
     *,
@@ -82,16 +98,9 @@ def cool_melts(
     ramps : sequence of int
         Time steps of a temperature ramp.
     melts : sequence of int
-        How many melts are cooled by each of them; one number serves all.
+        How many melts are cooled by each of them (:func:`list_cooled`).
     """
-    system, counts = mix_disks(n, composition, density), list(melts)
-    if len(counts) == 1:
-        counts *= len(ramps)
-    if len(counts) != len(ramps):
-        raise ValueError(
-            f"melts has {len(counts)} values and ramps {len(ramps)}; expected one for each, or one "
-            "for all."
-        )
+    system = mix_disks(n, composition, density)
     cost = n / 500
     return [
         Job(
@@ -105,7 +114,7 @@ def cool_melts(
             ),
             soft=True,
         )
-        for m in range(max(counts)) for steps, many in zip(ramps, counts) if m < many
+        for m, steps in list_cooled(ramps, melts)
     ]  # fmt: skip
 
 
