@@ -147,6 +147,52 @@ def keep(
     return value
 
 
+def keep_file(
+    path: str | os.PathLike,
+    print_: str,
+    write: Callable[[Path], object],
+    *,
+    make: bool = True,
+    how: str = "",
+) -> Path:
+    """A file that holds a result, such as a model; its fingerprint stands in ``made.json`` beside.
+
+    Parameters
+    ----------
+    path : path
+        The file; written by ``write(path)``, which must be atomic, where it is missing.
+    print_, make, how
+        As for :func:`keep`.
+
+    Returns
+    -------
+    pathlib.Path
+        ``path``, whose content is what was made of this fingerprint.
+
+    Raises
+    ------
+    StoredError
+        Where it is missing and ``make`` is False, or where the file is another one than was made.
+    """
+    path = Path(path)
+    table = path.with_name("made.json")
+    known = recall(table, path.name, print_)
+    if known is None:
+
+        def compute() -> dict[str, str]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path)
+            return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+        keep(table, path.name, print_, compute, make=make, how=how)
+    elif not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != known["sha256"]:
+        raise StoredError(
+            f"{path} is missing or another file than made.json beside it knows; restore it, or "
+            "delete made.json to make all of that folder anew."
+        )
+    return path
+
+
 def made_on(path: str | os.PathLike, key: str) -> str:
     """The day on which a stored result was made, ``2026-11-27``."""
     return _read(Path(path))[key]["made"]

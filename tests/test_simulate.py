@@ -382,6 +382,18 @@ def test_times_between_steps_are_stored_as_sampled(liquid):
     )
 
 
+def test_frames_that_say_the_time_that_was_asked_for_are_not_made_anew(liquid, tmp_path):
+    path, asked = tmp_path / "draws.gsd", [0.004, 0.02]
+    options = {"kT": 1.0, "n_replicas": 1, "engine": "lammps", "path": path}
+    (made,) = simulate.isoconfigurational(liquid, SYSTEM, sample_times=asked, **options)
+    made.log["times"] = np.array(asked)  # as older versions wrote them
+    frames.write(path, [made])
+    (found,) = simulate.isoconfigurational(liquid, SYSTEM, sample_times=asked, **options)
+    np.testing.assert_array_equal(found.log["times"], asked)
+    with pytest.raises(frames.FrameError, match="was made with times"):  # another step
+        simulate.isoconfigurational(liquid, SYSTEM, sample_times=[0.006, 0.02], **options)
+
+
 def test_equilibration_keeps_its_evidence(spheres):
     log = spheres.log
     np.testing.assert_array_equal(log["equilibration/ages"], [0, 1, 2])

@@ -68,3 +68,25 @@ def test_readers_refuse_what_is_missing_or_of_other_inputs(tmp_path):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(stored.StoredError, match="move it away"):
             stored.recall(path, "a", "f1")
+
+
+def test_files_are_made_once_and_known_by_their_content(tmp_path):
+    path, calls = tmp_path / "deep" / "model.bin", []
+
+    def write(where):
+        calls.append(1)
+        where.write_bytes(bytes([len(calls)]))
+
+    with pytest.raises(stored.StoredError, match="'model.bin' is not there. Make it: now"):
+        stored.keep_file(path, "f1", write, make=False, how="now")
+    assert stored.keep_file(path, "f1", write) == path
+    assert stored.keep_file(path, "f1", write, make=False).read_bytes() == b"\x01"
+    assert stored.keep_file(path, "f2", write).read_bytes() == b"\x02"  # other code: anew
+    with pytest.raises(stored.StoredError, match="of other inputs, settings or code"):
+        stored.keep_file(path, "f1", write, make=False)
+    path.write_bytes(b"\x03")
+    with pytest.raises(stored.StoredError, match="another file than made.json"):
+        stored.keep_file(path, "f2", write)
+    path.unlink()
+    with pytest.raises(stored.StoredError, match="is missing or another"):
+        stored.keep_file(path, "f2", write, make=False)

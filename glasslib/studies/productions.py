@@ -26,49 +26,115 @@ RAMPS: Mapping[int, str] = MappingProxyType(
     {5_000: "3e-03", 50_000: "3e-04", 500_000: "3e-05", 5_000_000: "3e-06"}
 )
 COOLING = tuple(float(x) for x in np.round(np.arange(40, 0, -1) * 0.05, 10))  #: temperatures
-#: melt and steps: the slowest ramp for the first melt alone
-COOLED = tuple((m, steps) for m in range(5) for steps in RAMPS if m == 0 or steps < 5_000_000)
+MELTS = (5, 5, 5, 1)  #: melts cooled by each of the ramps; one costs hours at the slowest
 MOVED = (0.3, 1, 3, 10, 30, 100, 300)  #: times of displacements, first melt; others the last, τ
 
 
-def name_cooled(melt: int, steps: int) -> str:
-    """Name of a cooled melt's file, ``melt0-rate3e-03``."""
-    return f"melt{melt}-rate{RAMPS[steps]}"
+def mix_disks(
+    n: int = 500, composition: Sequence[float] = (0.65, 0.35), density: float = 1.2
+) -> System:
+    """Chapter 1's mixture, or another of its kind.
+
+    Raises
+    ------
+    ValueError
+        For shares that do not add up to 1.
+    """
+    shares = tuple(float(x) for x in composition)
+    if len(shares) != 2 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+        raise ValueError(f"composition is {list(composition)}; expected shares of A and B, sum 1.")
+    return systems.get("bihani-2d").with_(n=int(n), composition=shares, density=float(density))
 
 
-def cool_melts(folder: Path, *, seed: int = 0, engine: str = "auto") -> list[Job]:
-    """Chapter 1: every melt cooled at every rate, and displacements from its structures."""
+def name_cooled(melt: int, steps: int, system: System | None = None) -> str:
+    """Name of a cooled melt's file, ``melt0-rate3e-03``; another mixture's name begins with it."""
+    rate = f"rate{RAMPS[steps]}" if steps in RAMPS else f"steps{steps}"
+    return f"{_name_mixture(system)}melt{melt}-{rate}"
+
+
+def _name_mixture(system: System | None) -> str:
+    usual = mix_disks()
+    if system is None or (system.n, system.composition, system.density) == (
+        usual.n, usual.composition, usual.density,
+    ):  # fmt: skip
+        return ""
+    return f"n{system.n}-a{system.composition[0]:g}-d{system.density:g}-"
+
+
+def list_cooled(
+    ramps: Sequence[int] = tuple(RAMPS), melts: Sequence[int] = MELTS
+) -> list[tuple[int, int]]:
+    """Melt and steps of a ramp of every cooling: ``melts`` says how many melts each ramp cools.
+
+    One number serves all ramps.
+    """
+    counts = list(melts) * (len(ramps) if len(melts) == 1 else 1)
+    if len(counts) != len(ramps):
+        raise ValueError(
+            f"melts has {len(counts)} values and ramps {len(ramps)}; expected one for each, or one "
+            "for all."
+        )
+    return [(m, steps) for m in range(max(counts)) for steps, n in zip(ramps, counts) if m < n]
+
+
+def cool_melts(
+    folder: Path,
+    *,
+    n: int = 500,
+    composition: Sequence[float] = (0.65, 0.35),
+    density: float = 1.2,
+    ramps: Sequence[int] = tuple(RAMPS),
+    melts: Sequence[int] = MELTS,
+    seed: int = 0,
+    engine: str = "auto",
+) -> list[Job]:
+    """Chapter 1: every melt cooled at every rate, and displacements from its structures.
+
+    Parameters
+    ----------
+    folder : path
+    n, composition, density
+        Of :func:`mix_disks`.
+    ramps : sequence of int
+        Time steps of a temperature ramp.
+    melts : sequence of int
+        How many melts are cooled by each of them (:func:`list_cooled`).
+    """
+    system = mix_disks(n, composition, density)
+    cost = n / 500
     return [
         Job(
-            partial(_melt_and_cool, folder, melt, steps, seed=seed + melt, engine=engine),
+            partial(_melt_and_cool, folder, system, m, steps, seed=seed + m, engine=engine),
             (
-                (folder / f"{name_cooled(melt, steps)}.gsd", 40, steps + 5000),
+                (folder / f"{name_cooled(m, steps, system)}.gsd", 40, cost * (steps + 5000)),
                 (
-                    folder / f"{name_cooled(melt, steps)}-displacements.gsd",
-                    40, 1e5 * (2 if melt == 0 else 1),
+                    folder / f"{name_cooled(m, steps, system)}-displacements.gsd",
+                    40, cost * 1e5 * (2 if m == 0 else 1),
                 ),
             ),
             soft=True,
         )
-        for melt, steps in COOLED
+        for m, steps in list_cooled(ramps, melts)
     ]  # fmt: skip
 
 
-def _melt_and_cool(folder: Path, melt: int, steps: int, *, seed: int, engine: str) -> None:
-    system = systems.get("bihani-2d")
-    start = folder / f"melt{melt}-liquid.gsd"
+def _melt_and_cool(
+    folder: Path, system: System, melt: int, steps: int, *, seed: int, engine: str
+) -> None:
+    start = folder / f"{_name_mixture(system)}melt{melt}-liquid.gsd"
+    name = name_cooled(melt, steps, system)
     with writing.claim(start, wait=True):  # ramps of one melt begin at the same time
         if not start.exists():
             hot = simulate.liquid(system, kT=2.0, duration=1500.0, seed=seed, engine=engine)
             frames.write(start, hot)
     cooled = simulate.cool(
         frames.read(start)[0], system, temperatures=np.array(COOLING), steps_per_ramp=steps,
-        engine=engine, path=folder / f"{name_cooled(melt, steps)}.gsd",
+        engine=engine, path=folder / f"{name}.gsd",
     )  # fmt: skip
     simulate.isoconfigurational(
         cooled, system, kT=0.25, ensemble="nve", n_replicas=2 if melt == 0 else 1,
         sample_times=list(MOVED) if melt == 0 else [300], seed=seed, engine=engine,
-        path=folder / f"{name_cooled(melt, steps)}-displacements.gsd",
+        path=folder / f"{name}-displacements.gsd",
     )  # fmt: skip
 
 
