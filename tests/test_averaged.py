@@ -353,6 +353,22 @@ def test_a_model_is_asked_about_a_liquid_it_has_not_seen(liquid):
     assert alone.low[0] < alone.r[0] < alone.high[0]
 
 
+@pytest.mark.slow
+def test_models_are_taught_once(liquid, tmp_path, monkeypatch):
+    system, made = liquid
+    stock = averaged.take_frames(made, system)
+    asking.teach(tmp_path, stock, SMALL, stem="mine", engine="lammps")
+    models = asking.load_models(tmp_path, system, SMALL, stem="mine")
+    table = asking.look(made[0], system, SMALL, engine="lammps")
+    A = made[0].particles.typeid == 0
+    for name, model in models.items():
+        said = model.predict(table[name])[:, 0]
+        r = np.corrcoef(said, stock.load()[0].log["particles/propensity"][A])[0, 1]
+        assert r > 0.3
+    monkeypatch.setattr(averaged, "Tables", None)  # a second call makes nothing
+    asking.teach(tmp_path, stock, SMALL, stem="mine", engine="lammps")
+
+
 def test_a_model_of_other_structures_is_refused(tmp_path):
     rng = np.random.default_rng(0)
     model = PropensityRidge(alphas=1.0).fit(rng.normal(size=(9, 2)), rng.normal(size=9))

@@ -12,7 +12,8 @@ import numpy as np
 from glasslib import dynamics, scores
 from glasslib.frames import Frame
 from glasslib.models.ridge import PropensityRidge
-from glasslib.studies.averaged import Recipe, energies_at_rest, rest
+from glasslib.studies import averaged
+from glasslib.studies.averaged import Recipe, Stock, energies_at_rest, rest
 from glasslib.systems import System
 
 #: models of page 3/training, by the name of their file
@@ -55,6 +56,29 @@ def load_models(
             )
         found[name] = model
     return found
+
+
+def teach(
+    folder: Path, stock: Stock, recipe: Recipe, *, stem: str = "public-A", engine: str = "auto"
+) -> None:
+    """Fit the models of :data:`MODELS` to all configurations of a stock and store them.
+
+    Nothing is done where they are there, of these configurations, recipe and code.
+    """
+    print_, at = averaged.fingerprint(stock, recipe)("models"), Path(folder) / "models"
+    paths = {name: at / f"{stem}-{file}.safetensors" for name, file in MODELS.items()}
+    if all(
+        p.exists() and PropensityRidge.load(p).made_.get("fingerprint") == print_
+        for p in paths.values()
+    ):
+        return
+    tables = averaged.Tables(stock, recipe, engine)
+    D, groups = tables.label("A"), tables.groups("A")
+    seen = {"LR(2), inherent": tables.geometry("inherent", "A", 2)}
+    seen["averaged energies"] = tables.energies("A")
+    made = {"system": stock.system.name, "R_C": recipe.r_c, "fingerprint": print_}
+    for name, path in paths.items():
+        recipe.model().fit(seen[name], D, groups).save(path, made=made)
 
 
 def look(

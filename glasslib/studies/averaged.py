@@ -396,11 +396,19 @@ class Tables:
         at = self.positions(kind)
         bare = self.once(f"bare, {kind}", lambda c, _: self.recipe.describe(at[c]))
         radius = self.recipe.r_c if r_c is None else r_c
-        rows = [
-            averaging.shell_average(x, f, radius, n_max=n_max)[m]
-            for x, f, m in zip(bare, at, self.include(species))
-        ]
-        return np.concatenate(rows)
+
+        def average(c: int, n: int) -> np.ndarray:
+            return averaging.shell_average(bare[c], at[c], radius, n_max=n)
+
+        if self.trial:  # small tables are kept whole
+            whole = self.once(
+                f"averaged, {kind}, {radius}", lambda c, _: average(c, self.recipe.n_max)
+            )
+            width = bare[0].shape[1] * (n_max + 1)
+            return np.concatenate([x[m, :width] for x, m in zip(whole, self.include(species))])
+        return np.concatenate(
+            [average(c, n_max)[m] for c, m in enumerate(self.include(species))]
+        )  # fmt: skip
 
     def energy(self, kind: str) -> list[np.ndarray]:
         """(N,) energy of each particle at the positions of a kind, ε_AA."""
@@ -415,7 +423,8 @@ class Tables:
 
     def energies(self, species: str, kind: str = "inherent") -> np.ndarray:
         """(n, 64) averaged energies."""
-        rows = [averaged_energies(e, f) for e, f in zip(self.energy(kind), self.positions(kind))]
+        at, energy = self.positions(kind), self.energy(kind)
+        rows = self.once(f"energies, {kind}", lambda c, _: averaged_energies(energy[c], at[c]))
         return self.stack(rows, species)
 
     def single(self, label: str, species: str) -> np.ndarray:
