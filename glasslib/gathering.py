@@ -149,6 +149,19 @@ def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]])
         raise ValueError(f"output is {path.name}; expected a name that ends in .csv or .parquet.")
 
 
+def write_columns(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
+    """Write columns, arrays of one length, as Parquet.
+
+    Raises
+    ------
+    ValueError
+        Where pyarrow is not installed.
+    """
+    pyarrow = _find_pyarrow()
+    with frames.atomic(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.table(dict(columns)), temporary)
+
+
 def _even(values: list[Any]) -> list[Any]:
     """One type a column: numbers, or texts where any value is one."""
     if any(isinstance(v, str) for v in values):
@@ -165,7 +178,7 @@ def _find_pyarrow() -> Any:
     except ImportError as error:
         raise ValueError(
             "Parquet needs pyarrow, which is not installed; expected the extra: "
-            "pip install -e '.[batch]', or a name that ends in .csv."
+            "pip install -e '.[batch]', or a name that ends in .csv or .npz."
         ) from error
     return pyarrow
 

@@ -624,7 +624,9 @@ def _build(given: dict) -> System:
     known = {"name", "title", "citation", "dimensions", "types", "n", "notes", "pairs", "r_cut",
              "truncation", *_NUMBERS, *_LISTS, *_TABLES}  # fmt: skip
     if unknown := sorted(map(str, set(given) - known)):
-        raise ValueError(f"unknown entries {', '.join(unknown)}; known: {', '.join(sorted(known))}.")
+        raise ValueError(
+            f"unknown entries {', '.join(unknown)}; known: {', '.join(sorted(known))}."
+        )
     if missing := sorted({"name", "types", "composition", "dimensions"} - set(given)):
         raise ValueError(f"{', '.join(missing)} missing; expected name, types, composition, ….")
     name, types = str(given["name"]), tuple(map(str, given["types"]))
@@ -654,18 +656,23 @@ def _build(given: dict) -> System:
         of = next((p for p in _combine(types) if key in ("-".join(p), "-".join(p[::-1]))), None)
         if of is None or of in pairs:
             raise ValueError(f"pairs has {key!r}; expected each of {_list_pairs(types)} once.")
-        entry = {"r_cut": given.get("r_cut"), "truncation": given.get("truncation", "shift")} | entry
+        entry = {
+            "r_cut": given.get("r_cut"),
+            "truncation": given.get("truncation", "shift"),
+        } | entry
         if set(entry) != {"epsilon", "sigma", "r_cut", "truncation"} or entry["r_cut"] is None:
             raise ValueError(f"pair {key} has {sorted(entry)}; expected epsilon, sigma, r_cut.")
         epsilon, sigma, r_cut = (_number(entry[k], k) for k in ("epsilon", "sigma", "r_cut"))
         pairs[of] = LennardJones(epsilon, sigma, r_cut * sigma, entry["truncation"])
     diameters = fields.setdefault("diameters", {t: pairs[t, t].sigma for t in types if pairs})
     if pairs and len(pairs) < len(_combine(types)):
-        raise ValueError(f"pairs has {', '.join(map('-'.join, pairs))}; expected {_list_pairs(types)}.")
+        raise ValueError(
+            f"pairs has {', '.join(map('-'.join, pairs))}; expected {_list_pairs(types)}."
+        )
     if set(diameters) != set(types):
         raise ValueError(f"diameters are of {', '.join(diameters)}; expected {', '.join(types)}.")
-    lacking = [k for k in (("density", "dt", "thermostat_time") if pairs else ("packing_fractions",))
-               if not fields.get(k)]  # fmt: skip
+    needed = ("density", "dt", "thermostat_time") if pairs else ("packing_fractions",)
+    lacking = [k for k in needed if not fields.get(k)]
     if lacking:
         kind = "soft" if pairs else "hard"
         raise ValueError(f"{', '.join(lacking)} missing; a system of {kind} particles needs it.")

@@ -303,6 +303,53 @@ class Trajectory(Sequence):
             low, high = tau * np.exp(low - mean), tau * np.exp(high - mean)
         return DecayTime(float(tau), float(low), float(high), level, found.q, species)
 
+    def run_again(
+        self,
+        k: int = 0,
+        *,
+        kT: float,
+        n_replicas: int,
+        sample_times: Sequence[float],
+        path: str | os.PathLike | None = None,
+        make: bool = True,
+        how: str = "",
+        **options: object,
+    ) -> Frame:
+        """Frame ``k`` with propensities: fresh runs from it, each with velocities of its own.
+
+        Parameters
+        ----------
+        k : int
+        kT, n_replicas, sample_times, **options
+            Of :func:`glasslib.simulate.isoconfigurational`, by the potential of the system.
+        path : path, optional
+            GSD file that keeps them: what is there is read, a run that was stopped goes on.
+        make : bool
+            False: only read; nothing at ``path`` is an error.
+        how : str
+            The command that makes it, for that error.
+
+        Raises
+        ------
+        ValueError
+            Without a system, or where nothing is there and nothing may be made.
+        """
+        from glasslib import simulate
+
+        if self.system is None:
+            raise ValueError(f"{self.name}: fresh runs need a potential; give system=.")
+        if not make and not (path is not None and Path(path).exists()):
+            raise ValueError(
+                f"{self.name}: no fresh runs at {path}. " + (f"Make them: {how}" if how else "")
+            )
+        start = frames.copy(self.frames[k], log={})
+        start.particles.image = start.particles.velocity = None
+        (labelled,) = simulate.isoconfigurational(
+            start, self.system, kT=kT, n_replicas=n_replicas, sample_times=sample_times,
+            path=path, **options,
+        )  # fmt: skip
+        return labelled
+
     def __str__(self) -> str:
         counts, box = self.composition, np.asarray(self.frames[0].configuration.box, float)
         species = ", ".join(f"{n} {t}" for t, n in counts.items() if n)
@@ -322,7 +369,9 @@ class Trajectory(Sequence):
         elif len(self) > 1:
             step = np.diff(self.times)
             even = np.ptp(step) < 1e-6 * step.max()
-            every = f"every {step[0]:.5g}" if even else f"{step.min():.5g} to {step.max():.5g} apart"
+            every = (
+                f"every {step[0]:.5g}" if even else f"{step.min():.5g} to {step.max():.5g} apart"
+            )
             lines.append(f"times {self.times[0]:.6g} to {self.times[-1]:.6g} τ, {every}")
         if len(self) > 1:
             lines.append(f"box crossings: {self.crossings or 'known'}")

@@ -84,6 +84,7 @@ def find_reader(path: Path, format: str | None = None) -> Callable[..., Iterable
     if suffix not in known or (zipped and suffix in (".gsd", ".npz", ".pickle")):
         raise FrameError(
             f"{path} has the unknown suffix {''.join(suffixes[-2:]) or '(none)'!r}; known: "
-            f"{', '.join(known)} (text formats also with .gz). Rename or convert the file, or say format=."
+            f"{', '.join(known)} (text formats also with .gz). Rename or convert the file, or "
+            "say format=."
         )
     return known[suffix]
