@@ -155,8 +155,6 @@ def _models(a: argparse.Namespace) -> int:
         pretraining.make(
             [a.name] if a.name else [],
             data=book.root() / "data",
-            root=book.root(),
-            cache=book.root() / "_build" / "public.gsd",
         )
     if a.name:
         print(pretrained.get(a.name))

@@ -601,9 +601,7 @@ def states(
     return fig
 
 
-def _add_slider(
-    fig: go.Figure, names: Sequence[str], prefix: str, side: float, title: str
-) -> None:
+def _add_slider(fig: go.Figure, names: Sequence[str], prefix: str, side: float, title: str) -> None:
     """A slider over the frames of a figure, and a button that plays them."""
     still = {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}
     steps = [

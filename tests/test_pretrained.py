@@ -217,7 +217,7 @@ def test_a_file_that_is_not_that_of_the_card_is_refused(tmp_path):
 @pytest.mark.slow
 def test_a_model_made_anew_is_the_one_that_is_shipped(tmp_path):
     recipe = "wahnstrom-0.7-energies"
-    card = pretraining.make([recipe], data=DATA, root=book.root(), folder=tmp_path)[recipe]
+    card = pretraining.make([recipe], data=DATA, folder=tmp_path)[recipe]
     kept = pretrained.manifest()[recipe]
     for species in "AB":
         new, old = (c["species"][species] for c in (card, kept))
@@ -228,4 +228,4 @@ def test_a_model_made_anew_is_the_one_that_is_shipped(tmp_path):
         )
     assert set(json.loads((tmp_path / "manifest.json").read_text())) == {recipe}
     with pytest.raises(ValueError, match="no recipe ka-1"):
-        pretraining.make(["ka-1"], data=DATA, root=book.root(), folder=tmp_path)
+        pretraining.make(["ka-1"], data=DATA, folder=tmp_path)

@@ -1,13 +1,15 @@
 """How the models of :mod:`glasslib.pretrained` are made, and what is measured of each.
 
-Every model is a recipe below. :func:`make` trains it on the book's data (or on the public set of
-chapter 3), scores it on configurations left out, asks it about other temperatures and densities of
-its system, and writes file and card. What is there of the same recipe, data and code stays.
+Every model is a recipe below. :func:`make` trains it on the book's data, or takes over what a
+chapter has trained, with its scores on configurations left out; it asks it about other temperatures
+and densities of its system, and writes file and card. What is there of the same recipe, data and
+code stays.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glasslib import dynamics, engines, frames, pretrained, stored, systems
+from glasslib import dynamics, engines, frames, pretrained, scores, stored, systems
 from glasslib.descriptors import averaging, bond_order
 from glasslib.frames import Frame
 from glasslib.models import autoencoder, ridge
@@ -28,7 +30,7 @@ from glasslib.systems import System
 #: of what :func:`make` stores: raised where this module trains, scores or writes otherwise
 LAYOUT = 1
 MIN_SPREAD = 1e-3  # chapter 3: columns that vary less are left out
-FOLDS = 5
+FOLDS = 4  # of the configurations that a model is scored on, and chooses its penalty by
 _BOATTINI = "Boattini, Smallenburg and Filion, PRL 127, 088007 (2021)"
 _ORDER = "Boattini et al., Nat. Commun. 11, 5479 (2020)"
 #: what is beyond the farthest state that was asked, times this, is no liquid of this system
@@ -50,8 +52,8 @@ class Recipe:
         Of :data:`glasslib.pretrained.LABELS`.
     species : str
         Letters of those that it knows.
-    public : bool
-        Trained on the public set of this system, at one time.
+    public : str
+        Of a model that chapter 3 has trained on the public set: its name in ``public.json``.
     """
 
     name: str
@@ -59,7 +61,7 @@ class Recipe:
     state: float
     kind: str
     species: str = "AB"
-    public: bool = False
+    public: str = ""
 
     @property
     def settings(self) -> dict:
@@ -80,9 +82,8 @@ FORCE_SHIFTED = "kob-andersen-force-shifted"
 RECIPES = {
     r.name: r
     for r in (
-        Recipe("ka-0.44-energies", FORCE_SHIFTED, 0.44, "energies", public=True),
-        Recipe("ka-0.44-inherent", FORCE_SHIFTED, 0.44, "inherent", "A", public=True),
-        Recipe("ka-0.44-thermal", FORCE_SHIFTED, 0.44, "thermal", "A", public=True),
+        Recipe("ka-0.44-energies", FORCE_SHIFTED, 0.44, "energies", "A", public="energies"),
+        Recipe("ka-0.44-inherent", FORCE_SHIFTED, 0.44, "inherent", "A", public="inherent, n = 2"),
         Recipe("ka-0.5-energies", "kob-andersen", 0.5, "energies"),
         Recipe("ka-0.5-inherent", "kob-andersen", 0.5, "inherent"),
         Recipe("ka-0.5-thermal", "kob-andersen", 0.5, "thermal"),
@@ -117,6 +118,8 @@ class Stock:
         """Mean over configurations of the highest r that there can be, at the relaxation time."""
         each = []
         for f in self.made:
+            if "particles/propensity_variance" not in f.log:  # made to learn from
+                continue
             mine = np.asarray(f.particles.typeid) == species
             mean, variance = (
                 np.asarray(f.log[f"particles/propensity{end}"], float).reshape(len(mine), -1)
@@ -143,17 +146,31 @@ def load(system: System, state: float, data: Path) -> Stock | None:
     return Stock(made, files, times, at)
 
 
-def load_public(system: System, root: Path, cache: Path | None) -> Stock:
-    """The public configurations, quenched by the potential that made them."""
-    made_by, paths, _ = temperatures.find_public(root)
-    if made_by.name != system.name or not paths:
-        raise ValueError(
-            "the public set is not here, which this model learns from; expected it by: glasslib "
-            "fetch botan"
-        )
-    made = temperatures.label_public(paths, system, cache)
-    times = np.array([system.alpha_time(float(system.temperatures[0]))])
-    return Stock(made, paths, times, 0)
+def adopt(recipe: Recipe, others: list, data: Path, folder: Path) -> dict:
+    """Chapter 3's model of the public set, with the scores that chapter stored."""
+    source, results = _find_public(recipe, data)
+    file = f"{recipe.name.rpartition('-')[0]}-A-{recipe.kind}.safetensors"
+    shutil.copyfile(source, folder / file)
+    model = PropensityRidge.load(folder / file)
+    found = json.loads(results.read_text(encoding="utf-8"))
+    each = np.array(found[f"A, {recipe.public}"]["each"], dtype=float)
+    mean, low, high = (float(x) for x in scores.mean_interval(each))
+    foreign = [(axis, state, s, tabulate(recipe, s)) for axis, state, s in others]
+    transfer, domain = _ask_elsewhere(model, [], 0, foreign, 0)
+    how = f"{len(each)} configurations, each foretold by a model without it"
+    return {"A": {
+        "file": file, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "score": {"r": mean, "low": low, "high": high, "how": how},
+        "ceiling": float(np.mean(found["A, ceiling"]["each"])),
+        "transfer": transfer, "domain": domain,
+    }}  # fmt: skip
+
+
+def _find_public(recipe: Recipe, data: Path) -> tuple[Path, Path]:
+    """The file of chapter 3's model, and the results that it stands in."""
+    folder = next(Path(data).glob("3-*"))
+    name = recipe.public.replace(", n = ", "-n")
+    return folder / "models" / f"public-A-{name}.safetensors", folder / "public.json"
 
 
 def tabulate(recipe: Recipe, stock: Stock) -> list[np.ndarray]:
@@ -198,7 +215,7 @@ def learn(recipe: Recipe, stock: Stock, others: list, folder: Path) -> dict:
             model, said = _learn_order(recipe, stock, tables, k)
             measured, transfer, domain = said, [], {}
         else:
-            regression = PropensityRidge(min_spread=MIN_SPREAD)
+            regression = PropensityRidge(min_spread=MIN_SPREAD, n_folds=FOLDS)
             prediction, _ = held_out(
                 np.concatenate(X), np.concatenate(D), group, n_folds=FOLDS, model=regression
             )
@@ -207,7 +224,7 @@ def learn(recipe: Recipe, stock: Stock, others: list, folder: Path) -> dict:
                 [d[:, stock.at] for d in D],
             )
             model = regression.fit(np.concatenate(X), np.concatenate(D), groups=group)
-            transfer, domain = _ask_elsewhere(model, X, stock, foreign, k)
+            transfer, domain = _ask_elsewhere(model, X, stock.at, foreign, k)
         file = f"{recipe.name.rpartition('-')[0]}-{species}-{recipe.kind}.safetensors"
         model.save(folder / file, **({} if recipe.kind == "order" else {"made": asdict(recipe)}))
         card[species] = {
@@ -231,15 +248,14 @@ def _as_card(measured: Scores, recipe: Recipe, n: int) -> dict:
     return {"r": mean, "low": low if known else None, "high": high if known else None, "how": how}
 
 
-def _ask_elsewhere(model, X: list, stock: Stock, foreign: list, k: int) -> tuple[list, dict]:
+def _ask_elsewhere(model, X: list, at: int, foreign: list, k: int) -> tuple[list, dict]:
     """Scores at other states, and how strange structures are there."""
-    seen = max(pretrained.strangeness(model, x) for x in X)
-    transfer, tried = [], [seen]
+    transfer, tried = [], [pretrained.strangeness(model, x) for x in X]
     for axis, state, other, tables in foreign:
         mine = [np.asarray(f.particles.typeid) == k for f in other.made]
         asked = [t[m] for t, m in zip(tables, mine)]
         found = score(
-            [model.predict(x)[:, stock.at] for x in asked],
+            [model.predict(x)[:, at] for x in asked],
             [d[:, other.at] for d in other.truth(mine)],
         )
         tried += [pretrained.strangeness(model, x) for x in asked]
@@ -247,7 +263,7 @@ def _ask_elsewhere(model, X: list, stock: Stock, foreign: list, k: int) -> tuple
             {axis: state, "r": found.mean[0], "ceiling": other.ceiling(k),
              "configurations": len(asked)}
         )  # fmt: skip
-    return transfer, {"seen": seen, "limit": MARGIN * max(tried)}
+    return transfer, {"limit": MARGIN * max(tried)}
 
 
 def _learn_order(recipe: Recipe, stock: Stock, tables: list, k: int):
@@ -264,8 +280,6 @@ def _learn_order(recipe: Recipe, stock: Stock, tables: list, k: int):
 
 def copy_network(recipe: Recipe, data: Path, folder: Path) -> dict:
     """The interaction network of chapter 5 that is told energies, with its stored answers."""
-    import json
-
     source, survey = _find_network(data)
     (entry,) = json.loads(source.with_suffix(".json").read_text(encoding="utf-8")).values()
     answers = {float(T): Scores.from_json(a["nodes"]) for T, a in entry["value"].items()}
@@ -300,9 +314,7 @@ def make(
     names: Sequence[str] = (),
     *,
     data: Path,
-    root: Path,
     folder: Path = pretrained.FOLDER,
-    cache: Path | None = None,
 ) -> Mapping[str, dict]:
     """Make what is missing of the shelf, or was made of other data or by other code.
 
@@ -312,12 +324,8 @@ def make(
         Of :data:`RECIPES`; all by default.
     data : path
         The book's data.
-    root : path
-        Of the checkout, where the public set is looked for.
     folder : path
         Where the models and ``manifest.json`` go.
-    cache : path, optional
-        GSD file that keeps the public set's inherent structures (minutes).
 
     Returns
     -------
@@ -334,7 +342,7 @@ def make(
         if recipe.kind == "network":
             inputs, stock = list(_find_network(data)), None
         elif recipe.public:
-            inputs, stock = list(temperatures.find_public(root)[2]), None
+            inputs, stock = list(_find_public(recipe, data)), None
         else:
             stock = load(system, recipe.state, data)
             inputs = list(stock.files) if stock else []
@@ -347,10 +355,10 @@ def make(
         )
 
         def compute(recipe=recipe, system=system, stock=stock, others=others) -> dict:
-            if recipe.public:
-                stock = load_public(system, root, cache)
             if recipe.kind == "network":
                 species = copy_network(recipe, data, folder)
+            elif recipe.public:
+                species = adopt(recipe, others, data, folder)
             else:
                 species = learn(recipe, stock, others, folder)
             return _write_card(recipe, system, stock, species)
@@ -367,14 +375,16 @@ def _write_card(recipe: Recipe, system: System, stock: Stock | None, species: di
     elif order:
         what = "one configuration of the book's, from 2000 particles, structure alone (chapter 2)"
     elif recipe.public:
-        what = f"{len(stock.made)} public configurations of 4096 particles (chapter 3)"
+        what = "10 public configurations of 4096 particles (chapter 3)"
     else:
         what = f"{len(stock.made)} of the book's configurations of 2000 particles (chapters 2, 3)"
     cite = "Bessho et al. (2026), chapter 5" if network else _ORDER if order else _BOATTINI
     if recipe.public or network:
         cite += "; data: Shiba et al., JCP 158, 084503 (2023)"
     state = (recipe.state, 0.64) if network else (recipe.state,)
-    times = [] if network or order else stock.times.tolist()
+    times = [] if network or order else stock.times.tolist() if stock else [
+        system.alpha_time(recipe.state)
+    ]  # fmt: skip
     return {
         "kind": recipe.kind,
         "system": system.name,
@@ -384,7 +394,7 @@ def _write_card(recipe: Recipe, system: System, stock: Stock | None, species: di
         else "thermal",
         "describe": recipe.settings,
         "times": times,
-        "tau_alpha": stock.times[stock.at] if times else None,
+        "tau_alpha": times[stock.at if stock else 0] if times else None,
         "trained_on": what,
         "licence": "MIT"
         + ("; trained on data under Apache-2.0" if recipe.public or network else ""),
