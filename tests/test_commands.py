@@ -64,20 +64,20 @@ def test_models_are_listed(capsys):
 def test_predict_writes_every_frame(two, tmp_path, capsys):
     out = tmp_path / "out.gsd"
     call = ["predict", str(two), "-o", str(out), "--system", "kob-andersen", "--kT", "0.55"]
-    assert cli.main(call) == 0
+    assert cli.main([*call, "--model", "ka-0.5-thermal"]) == 0
     said = capsys.readouterr()
     assert "ceiling" in said.out
     assert "0% of particles without" in said.out
     notes = said.err.splitlines()
     assert notes == [
-        n for n in notes if n.startswith("note: ka-0.5-energies was trained at 0.5; the frame has")
+        n for n in notes if n.startswith("note: ka-0.5-thermal was trained at 0.5; the frame has")
     ]
     assert len(notes) == 1
     made = frames.read(out)
-    m = pretrained.get("ka-0.5-energies")
+    m = pretrained.get("ka-0.5-thermal")
     for frame in made:
         assert frame.log["particles/predicted_propensity"].shape == (2000,)
-        assert pretrained.read_card(frame)[0]["model"] == "ka-0.5-energies"
+        assert pretrained.read_card(frame)[0]["model"] == "ka-0.5-thermal"
     with pytest.warns(UserWarning, match="trained at"):
         again = m.predict(frames.read(two)[1], kT=0.6)
     np.testing.assert_allclose(made[1].log["particles/predicted_propensity"], again, rtol=1e-3)
@@ -106,15 +106,23 @@ def test_describe_writes_a_table(two, tmp_path, capsys):
         np.testing.assert_array_equal(np.unique(table["frame"]), [0, 1])
         assert table["particle"][2001] == 1
     assert "400 columns of 4000 particles of 2 frames" in capsys.readouterr().out
-    call = ["describe", str(two), "-o", str(out), "--stride", "2", "--descriptors", "energies"]
-    assert cli.main([*call, "--system", "kob-andersen"]) == 0
-    with np.load(out) as table:
-        assert table["X"].shape == (2000, 64)
-        assert table["X"][:, 0].mean() < -6  # inherent energy a particle
     if importlib.util.find_spec("pyarrow") is None:
         call = ["describe", str(two), "-o", str(tmp_path / "t.parquet"), "--stride", "2"]
         assert cli.main(call) == 2
         assert "needs pyarrow" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_frame_finds_its_model_and_its_energies(two, tmp_path, capsys):
+    out = tmp_path / "out.gsd"
+    call = [str(two), "--stride", "2", "--system", "kob-andersen"]
+    assert cli.main(["predict", *call, "-o", str(out)]) == 0
+    assert pretrained.read_card(frames.read(out)[0])[0]["model"] == "ka-0.5-energies"
+    out = tmp_path / "table.npz"
+    assert cli.main(["describe", *call, "-o", str(out), "--descriptors", "energies"]) == 0
+    with np.load(out) as table:
+        assert table["X"].shape == (2000, 64)
+        assert table["X"][:, 0].mean() < -6  # inherent energy a particle
 
 
 def test_label_runs_a_system_of_ones_own_and_resumes(soft, tmp_path, capsys):
