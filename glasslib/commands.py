@@ -190,6 +190,10 @@ def _describe(a: argparse.Namespace) -> int:
             + (f" ({', '.join(unknown)} is none)" if isinstance(unknown, list) else "")
         )
     _check_suffix(a.output, (".npz", ".parquet"))
+    if a.output.suffix == ".parquet":
+        from glasslib import gathering
+
+        gathering.find_pyarrow()
     frames.check_writable(a.output)
     system = systems.get(a.system) if a.system else None
     if system is None and (a.inherent or "energies" in kinds):
@@ -216,8 +220,6 @@ def _describe(a: argparse.Namespace) -> int:
         with frames.atomic(a.output) as temporary:
             np.savez_compressed(temporary, X=X, columns=np.array(names), **about)
     else:
-        from glasslib import gathering
-
         gathering.write_columns(a.output, about | dict(zip(names, X.T)))
     print(f"{a.output}: {X.shape[1]} columns of {X.shape[0]} particles of {len(made)} frames")
     return 0

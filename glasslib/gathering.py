@@ -141,7 +141,7 @@ def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]])
         with frames.atomic(path) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
     elif path.suffix == ".parquet":
-        pyarrow = _find_pyarrow()
+        pyarrow = find_pyarrow()
         table = {name: _even([row.get(name) for row in rows]) for name in columns}
         with frames.atomic(path) as temporary:
             pyarrow.parquet.write_table(pyarrow.table(table), temporary)
@@ -157,7 +157,7 @@ def write_columns(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> N
     ValueError
         Where pyarrow is not installed.
     """
-    pyarrow = _find_pyarrow()
+    pyarrow = find_pyarrow()
     with frames.atomic(path) as temporary:
         pyarrow.parquet.write_table(pyarrow.table(dict(columns)), temporary)
 
@@ -171,7 +171,8 @@ def _even(values: list[Any]) -> list[Any]:
     return values
 
 
-def _find_pyarrow() -> Any:
+def find_pyarrow() -> Any:
+    """The package pyarrow, or a ValueError that says how to install it."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -187,7 +188,7 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Rows of a table that :func:`write_table` wrote; numbers are numbers, empty cells None."""
     path = Path(path)
     if path.suffix == ".parquet":
-        return _find_pyarrow().parquet.read_table(path).to_pylist()
+        return find_pyarrow().parquet.read_table(path).to_pylist()
     with path.open(encoding="utf-8", newline="") as stream:
         return [{k: _parse(v) for k, v in row.items()} for row in csv.DictReader(stream)]
 
