@@ -34,6 +34,8 @@ from glasslib.systems import System
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "pretrained"
 #: relative differences of density that are said, and that are refused
 NEAR, FAR = 0.01, 0.15
+#: relative difference of temperature that is said: more than an instantaneous one fluctuates
+WARM = 0.04
 #: shares of species may differ by so much
 SHARE = 0.02
 #: what a kind of model foretells, and the label that it becomes
@@ -245,7 +247,7 @@ class Pretrained:
         if kT is None:
             kT = _temperature(frame)
         known = self.card["state"].get("kT")
-        if known is not None and kT is not None and min(abs(kT / t - 1) for t in known) > 1e-3:
+        if known is not None and kT is not None and min(abs(kT / t - 1) for t in known) > WARM:
             self._warn(f"kT = {kT:g}", ", ".join(f"{t:g}" for t in known), "kT", kT)
         return alone
 
