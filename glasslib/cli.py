@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import __version__, book
+from . import commands as own
 
 
 class _Parser(argparse.ArgumentParser):
@@ -107,6 +108,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     fetch.add_argument("--force", action="store_true", help="replace files that are wrong")
 
+    own.add(commands)
+
     readme = commands.add_parser("readme", help="bring the table in README.md up to date")
     readme.add_argument("--check", action="store_true", help="only say if it is stale")
 
@@ -137,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = {
         "run": _run, "results": _results, "book": _book, "data": _data, "fetch": _fetch,
         "readme": _readme, "check": _check, "batch": _batch, "gather": _gather, "lab": _lab,
+        "predict": own.run, "models": own.run, "describe": own.run, "label": own.run,
     }[arguments.command]  # fmt: skip
     try:
         code = _explain(command, arguments)

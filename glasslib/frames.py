@@ -12,7 +12,7 @@ import inspect
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,14 @@ from glasslib.snapshots import volume as volume
 from glasslib.snapshots import wrapped as wrapped
 
 
-def read(path: str | os.PathLike, **options: object) -> list[Frame]:
+def read(
+    path: str | os.PathLike,
+    *,
+    format: str | None = None,
+    stride: int = 1,
+    rename: Mapping[str, str] | None = None,
+    **options: object,
+) -> list[Frame]:
     """All frames of a file, checked, with particles inside the box.
 
     The suffix tells the format, unless the first bytes of the file do; a further ``.gz`` is
@@ -67,6 +74,13 @@ def read(path: str | os.PathLike, **options: object) -> list[Frame]:
     Parameters
     ----------
     path : path
+    format : {"gsd", "lammps", "xyz", "graphml", "spheres", "botan", "bapst"}, optional
+        What the file is, whatever its name: ``configuration.100``, ``run.atom``.
+    stride : int
+        Every how manyth frame to keep, from the first on.
+    rename : dict of str to str, optional
+        Species under another name, such as ``{"Ni": "A", "P": "B"}``; those that it leaves out
+        keep theirs.
     **options
         Of the reader, as in the table.
 
@@ -87,7 +101,9 @@ def read(path: str | os.PathLike, **options: object) -> list[Frame]:
         raise FrameError(f"no file {path}; check the path.")
     if path.stat().st_size == 0:
         raise FrameError(f"{path} is empty; the run that should have written it did not finish.")
-    reader = formats.find_reader(path)
+    if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
+        raise FrameError(f"stride is {stride!r}; expected a whole number from 1.")
+    reader = formats.find_reader(path, format)
     allowed = tuple(inspect.signature(reader).parameters)[1:]
     for name in options:
         if name not in allowed:
@@ -97,10 +113,13 @@ def read(path: str | os.PathLike, **options: object) -> list[Frame]:
             )
     frames = []
     for i, frame in enumerate(reader(path, **options)):
-        where = f"{path.name}[{i}]"
-        frames.append(wrapped(check(frame, where=where), where=where))
+        if i % stride == 0:
+            where = f"{path.name}[{i}]"
+            frames.append(wrapped(check(frame, where=where), where=where))
     if not frames:
         raise FrameError(f"{path} holds no frames; the run that wrote it did not finish.")
+    if rename:
+        _rename(frames, rename, path)
     reasons = {why_unknown(frame) for frame in frames} - {0}
     if len(frames) > 1 and reasons:
         warnings.warn(
@@ -109,6 +128,19 @@ def read(path: str | os.PathLike, **options: object) -> list[Frame]:
             stacklevel=2,
         )
     return frames
+
+
+def _rename(frames: list[Frame], names: Mapping[str, str], path: Path) -> None:
+    """Give species other names, in place."""
+    known = {t for frame in frames for t in frame.particles.types}
+    if unknown := sorted(set(names) - known):
+        raise FrameError(
+            f"{path.name} has no species {', '.join(unknown)} to rename; it has "
+            f"{', '.join(sorted(known))}."
+        )
+    for frame in frames:
+        frame.particles.types = [names.get(t, t) for t in frame.particles.types]
+        check(frame, where=f"{path.name}, renamed")
 
 
 def read_all(folder: str | os.PathLike, pattern: str) -> dict[str, Frame]:

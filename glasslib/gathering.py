@@ -141,12 +141,25 @@ def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]])
         with frames.atomic(path) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
     elif path.suffix == ".parquet":
-        pyarrow = _find_pyarrow()
+        pyarrow = find_pyarrow()
         table = {name: _even([row.get(name) for row in rows]) for name in columns}
         with frames.atomic(path) as temporary:
             pyarrow.parquet.write_table(pyarrow.table(table), temporary)
     else:
         raise ValueError(f"output is {path.name}; expected a name that ends in .csv or .parquet.")
+
+
+def write_columns(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
+    """Write columns, arrays of one length, as Parquet.
+
+    Raises
+    ------
+    ValueError
+        Where pyarrow is not installed.
+    """
+    pyarrow = find_pyarrow()
+    with frames.atomic(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.table(dict(columns)), temporary)
 
 
 def _even(values: list[Any]) -> list[Any]:
@@ -158,14 +171,15 @@ def _even(values: list[Any]) -> list[Any]:
     return values
 
 
-def _find_pyarrow() -> Any:
+def find_pyarrow() -> Any:
+    """The package pyarrow, or a ValueError that says how to install it."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise ValueError(
             "Parquet needs pyarrow, which is not installed; expected the extra: "
-            "pip install -e '.[batch]', or a name that ends in .csv."
+            "pip install -e '.[batch]', or a name that ends in .csv or .npz."
         ) from error
     return pyarrow
 
@@ -174,7 +188,7 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Rows of a table that :func:`write_table` wrote; numbers are numbers, empty cells None."""
     path = Path(path)
     if path.suffix == ".parquet":
-        return _find_pyarrow().parquet.read_table(path).to_pylist()
+        return find_pyarrow().parquet.read_table(path).to_pylist()
     with path.open(encoding="utf-8", newline="") as stream:
         return [{k: _parse(v) for k, v in row.items()} for row in csv.DictReader(stream)]
 

@@ -586,10 +586,94 @@ def trajectory(
             for k in range(len(trajectory))
         ],
     )
+    _add_slider(fig, [f"{t:.4g}" for t in times], "t / τ = ", side, title)
+    fig.update_xaxes(range=[-edge / 2, edge / 2], visible=False)
+    fig.update_yaxes(range=[-edge / 2, edge / 2], visible=False, scaleanchor="x")
+    return fig
+
+
+def states(
+    made: Sequence[gsd.hoomd.Frame],
+    values: Sequence[np.ndarray],
+    *,
+    names: Sequence[str],
+    prefix: str = "",
+    diameter: Mapping[str, float] | None = None,
+    limits: tuple[float, float] | None = None,
+    label: str = "",
+    colorscale: str = SEQUENTIAL,
+    title: str = "",
+) -> go.Figure:
+    """Two-dimensional configurations of as many disks, one at a time, with a slider between them.
+
+    Parameters
+    ----------
+    made : sequence of gsd.hoomd.Frame
+        Frames of N disks each; boxes may differ, and are drawn at the same size.
+    values : sequence of (N,) arrays
+        Colour of each disk in each frame.
+    names : sequence of str
+        Of the positions of the slider, after ``prefix``.
+    diameter : dict, optional
+        By type; 1 by default.
+    limits : (float, float), optional
+        Ends of the colour scale; those of ``values`` by default.
+    label : str
+        Beside the colour bar.
+
+    Raises
+    ------
+    ValueError
+        For frames of different numbers of disks, or lists that do not fit each other.
+    """
+    if not made or len({f.particles.N for f in made}) > 1:
+        raise ValueError(
+            f"frames hold {[f.particles.N for f in made]} disks; expected as many in each."
+        )
+    values = np.asarray(values, dtype=float)
+    if values.shape != (len(made), made[0].particles.N) or len(names) != len(made):
+        raise ValueError(
+            f"values has shape {values.shape} and there are {len(names)} names; expected "
+            f"({len(made)}, {made[0].particles.N}) and {len(made)}."
+        )
+    _all_known(values.T, "values")
+    low, high = limits or (float(values.min()), float(values.max()))
+    side = 330.0  # pixels, so that markers are to scale; fits a phone
+
+    def at(k: int) -> dict:
+        frame, edges = made[k], np.asarray(made[k].configuration.box[:2], dtype=float)
+        x = np.round(np.asarray(frame.particles.position, dtype=float)[:, :2] / edges, 4)
+        size = _diameters(frame, diameter, frame.particles.typeid, list(frame.particles.types))
+        marker = {
+            "color": np.round(values[k], 3), "size": np.round(size * side / edges[0], 2),
+            "sizemode": "diameter", "colorscale": colorscale, "cmin": low, "cmax": high,
+            "opacity": 1.0, "line": {"width": 0.5, "color": "rgba(60,60,60,0.6)"},
+        }  # fmt: skip
+        return {"x": x[:, 0], "y": x[:, 1], "marker": marker}
+
+    bar = {"title": {"text": label, "side": "top"}, "orientation": "h", "thickness": 12, "y": 1.0,
+           "yanchor": "bottom", "len": 0.9}  # fmt: skip
+    begin = at(0)
+    begin["marker"] = begin["marker"] | {"colorbar": bar}
+    fig = go.Figure(
+        data=[go.Scatter(mode="markers", hoverinfo="skip", **begin)],
+        frames=[
+            go.Frame(name=str(k), data=[go.Scatter(**at(k))], traces=[0]) for k in range(len(made))
+        ],
+    )
+    _add_slider(fig, names, prefix, side, title)
+    for axes in (fig.update_xaxes, fig.update_yaxes):
+        axes(range=[-0.5, 0.5], visible=False)
+    fig.update_yaxes(scaleanchor="x")
+    return fig
+
+
+def _add_slider(fig: go.Figure, names: Sequence[str], prefix: str, side: float, title: str) -> None:
+    """A slider over the frames of a figure, and a button that plays them."""
     still = {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}
     steps = [
-        {"method": "animate", "label": f"{t:.4g}", "args": [[str(k)], still]}
-        for k, t in enumerate(times)
+        {"method": "animate", "label": name, "args": [[str(k)], still]}
+        for k, name in enumerate(names)
     ]
     play = {"frame": {"duration": 150}, "transition": {"duration": 0}, "fromcurrent": True}
     fig.update_layout(
@@ -599,7 +683,7 @@ def trajectory(
         showlegend=False,
         margin={"l": 15, "r": 15, "t": 105, "b": 110},
         sliders=[
-            {"steps": steps, "currentvalue": {"prefix": "t / τ = "}, "pad": {"t": 8}, "x": 0.16,
+            {"steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 8}, "x": 0.16,
              "len": 0.84, "ticklen": 0, "minorticklen": 0, "font": {"size": 11}}
         ],
         updatemenus=[
@@ -608,9 +692,6 @@ def trajectory(
              "buttons": [{"label": "▶", "method": "animate", "args": [None, play]}]}
         ],
     )  # fmt: skip
-    fig.update_xaxes(range=[-edge / 2, edge / 2], visible=False)
-    fig.update_yaxes(range=[-edge / 2, edge / 2], visible=False, scaleanchor="x")
-    return fig
 
 
 def _grouping(color, n: int, typeid: np.ndarray, types: list[str]):

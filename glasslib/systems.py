@@ -17,8 +17,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -556,16 +559,159 @@ def available() -> tuple[str, ...]:
     return tuple(_BY_NAME)
 
 
-def get(name: str) -> System:
-    """The system called ``name``.
+#: of a file that describes a system
+_SUFFIXES = (".yaml", ".yml")
+_LARGEST = 100_000  # bytes of such a file
+
+
+def read(path: str | os.PathLike) -> System:
+    """A system of one's own, from a YAML file.
+
+    Fields are those of :class:`System`, save ``pairs``, which here are::
+
+        name: my-mixture
+        dimensions: 3
+        types: [A, B, C]
+        composition: [0.6, 0.2, 0.2]
+        density: 1.2
+        dt: 0.005
+        thermostat_time: 0.5
+        wavenumber: 7.2          # where F(q, t) is looked at
+        truncation: shift        # of all pairs: cut, shift or force_shift
+        r_cut: 2.5               # of all pairs, in units of their sigma
+        masses: {C: 2.0}         # 1 where nothing is said
+        pairs:
+          A-A: {epsilon: 1.0, sigma: 1.0}
+          A-B: {epsilon: 1.5, sigma: 0.8, r_cut: 2.0, truncation: cut}
+          ...                    # every pair of species
+
+    Hard particles have ``diameters`` and ``packing_fractions``, and neither pairs nor density.
+    Species names sort as they stand in ``types``.
 
     Raises
     ------
     ValueError
-        For an unknown name; the message lists the known ones and the nearest.
+        In one line, for a file that is none, unknown or missing entries, and numbers that are no
+        system's.
     """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no file {path}; expected a YAML file that describes a system.")
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path} is larger than {_LARGEST} bytes; expected a short YAML file.")
+    import yaml
+
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is no YAML ({' '.join(str(error).split())[:200]}).") from error
+    if not isinstance(given, dict):
+        raise ValueError(f"{path} is no list of names and values; expected name, types, pairs, ….")
+    try:
+        return _build(dict(given))
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+#: entries of a file for :func:`read`, beside ``pairs``, ``r_cut`` and ``truncation``
+_NUMBERS = ("density", "dt", "thermostat_time", "wavenumber")
+_LISTS = ("composition", "packing_fractions", "temperatures", "bond_breaking_cutoffs")
+_TABLES = ("diameters", "masses")
+
+
+def _build(given: dict) -> System:
+    """A system from the entries of a file."""
+    known = {"name", "title", "citation", "dimensions", "types", "n", "notes", "pairs", "r_cut",
+             "truncation", *_NUMBERS, *_LISTS, *_TABLES}  # fmt: skip
+    if unknown := sorted(map(str, set(given) - known)):
+        raise ValueError(
+            f"unknown entries {', '.join(unknown)}; known: {', '.join(sorted(known))}."
+        )
+    if missing := sorted({"name", "types", "composition", "dimensions"} - set(given)):
+        raise ValueError(f"{', '.join(missing)} missing; expected name, types, composition, ….")
+    name, types = str(given["name"]), tuple(map(str, given["types"]))
+    if not re.fullmatch(r"[\w.-]+", name) or name in _BY_NAME:
+        raise ValueError(
+            f"name is {name!r}; expected letters, digits, dots and hyphens, and none of the book's "
+            f"own: {', '.join(available())}."
+        )
+    if len(set(types)) < len(types) or not types:
+        raise ValueError(f"types are {list(types)}; expected different names.")
+    if given["dimensions"] not in (2, 3):
+        raise ValueError(f"dimensions is {given['dimensions']!r}; expected 2 or 3.")
+    fields: dict = {"name": name, "types": types, "dimensions": given["dimensions"]}
+    fields |= {k: str(given[k]) for k in ("title", "citation", "notes") if k in given}
+    fields |= {k: _number(given[k], k) for k in _NUMBERS if k in given}
+    fields |= {k: tuple(_number(v, k) for v in given[k]) for k in _LISTS if k in given}
+    fields |= {
+        k: {str(t): _number(v, f"{k} of {t}") for t, v in given[k].items()}
+        for k in _TABLES
+        if k in given
+    }
+    share = fields["composition"]
+    if len(share) != len(types) or abs(sum(share) - 1) > 1e-6:
+        raise ValueError(f"composition is {list(share)}; expected {len(types)} parts of 1.")
+    pairs = {}
+    for key, entry in (given.get("pairs") or {}).items():
+        of = next((p for p in _combine(types) if key in ("-".join(p), "-".join(p[::-1]))), None)
+        if of is None or of in pairs:
+            raise ValueError(f"pairs has {key!r}; expected each of {_list_pairs(types)} once.")
+        entry = {
+            "r_cut": given.get("r_cut"),
+            "truncation": given.get("truncation", "shift"),
+        } | entry
+        if set(entry) != {"epsilon", "sigma", "r_cut", "truncation"} or entry["r_cut"] is None:
+            raise ValueError(f"pair {key} has {sorted(entry)}; expected epsilon, sigma, r_cut.")
+        epsilon, sigma, r_cut = (_number(entry[k], k) for k in ("epsilon", "sigma", "r_cut"))
+        pairs[of] = LennardJones(epsilon, sigma, r_cut * sigma, entry["truncation"])
+    diameters = fields.setdefault("diameters", {t: pairs[t, t].sigma for t in types if pairs})
+    if pairs and len(pairs) < len(_combine(types)):
+        raise ValueError(
+            f"pairs has {', '.join(map('-'.join, pairs))}; expected {_list_pairs(types)}."
+        )
+    if set(diameters) != set(types):
+        raise ValueError(f"diameters are of {', '.join(diameters)}; expected {', '.join(types)}.")
+    needed = ("density", "dt", "thermostat_time") if pairs else ("packing_fractions",)
+    lacking = [k for k in needed if not fields.get(k)]
+    if lacking:
+        kind = "soft" if pairs else "hard"
+        raise ValueError(f"{', '.join(lacking)} missing; a system of {kind} particles needs it.")
+    fields.setdefault("title", name)
+    return System(pairs=pairs, n=int(_number(given.get("n", 1000), "n")), **(
+        {"citation": ""} | fields
+    ))  # fmt: skip
+
+
+def _combine(types: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(a, b) for i, a in enumerate(types) for b in types[i:]]
+
+
+def _list_pairs(types: tuple[str, ...]) -> str:
+    return ", ".join("-".join(p) for p in _combine(types))
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+        raise ValueError(f"{name} is {value!r}; expected a positive number.")
+    return float(value)
+
+
+def get(name: str | os.PathLike) -> System:
+    """The system called ``name``, or the one that a YAML file of that name describes.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones and the nearest. For a file, see
+        :func:`read`.
+    """
+    if str(name).endswith(_SUFFIXES):
+        return read(name)
     if name in _BY_NAME:
         return _BY_NAME[name]
     near = difflib.get_close_matches(str(name), available(), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown system {name!r}; known: {', '.join(available())}.{hint}")
+    raise ValueError(
+        f"unknown system {name!r}; known: {', '.join(available())}, or a file name that ends in "
+        f".yaml.{hint}"
+    )

@@ -85,7 +85,10 @@ def test_places_of_a_quantity(table):
         ("a: {exhibit: x, quantity: y, rule: {within: 1}}", "2 finite"),
         ("a: {exhibit: x, quantity: y, rule: {above: 1, below: 2}}", "expected one of above"),
         ("a: {exhibit: x, quantity: y, rules: {above: 1}}", "did you mean 'rule'"),
-        ("a: {exhibit: x, quantity: y, rule: {above: 1}, same_test: false}", "a note that says why"),
+        (
+            "a: {exhibit: x, quantity: y, rule: {above: 1}, same_test: false}",
+            "a note that says why",
+        ),
         ("a: {exhibit: x, quantity: y, rule: {above: 1}, same_test: 2}", "same_test is 2"),
         ("a: {", "is not YAML"),
     ],

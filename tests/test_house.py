@@ -12,11 +12,12 @@ PHYSICS = {
     "systems", "geometry", "snapshots", "frames", "formats", "engines", "simulate", "production",
     "neighbors", "structure", "rings", "clustering", "equations_of_state", "dynamics",
     "descriptors", "models", "scores", "studies", "stored", "writing", "compiling", "agreement",
+    "trajectory", "pretrained",
 }  # fmt: skip
 #: what makes, runs, judges and publishes the book
 MACHINERY = {
     "book", "claims", "running", "building", "reporting", "browser", "cli", "fetching", "batches",
-    "copying", "gathering", "browsing",
+    "copying", "gathering", "browsing", "commands",
 }  # fmt: skip
 #: arrows from physics to the machinery that stand, and why
 ALLOWED = {

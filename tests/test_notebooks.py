@@ -14,6 +14,7 @@ LECTURES = [
     for page in PAGES
     if (book.root() / "notebooks" / page.split("/")[0] / "claims.yml").is_file()
     or page.startswith("7-batches/")
+    or page in ("0-start/own-trajectory", "0-start/play")
 ]
 
 

@@ -229,3 +229,23 @@ def test_a_slider_changes_between_figures_of_one_make():
         plots.slide(curves[:1], ["a", "b"])
     with pytest.raises(ValueError, match="of 2 makes"):
         plots.slide([curves[0], plots.figure(x="", y="")], ["a", "b"])
+
+
+def test_states_have_a_slider_and_disks_to_scale():
+    small = frames.build([[0, 0], [1, 1]], 4.0, [0, 1], dimensions=2)
+    large = frames.build([[0, 0], [2, 2]], 8.0, [0, 1], dimensions=2)
+    fig = plots.states(
+        [small, large], [[1, 2], [3, 4]], names=["0.8", "0.2"], prefix="φ = ",
+        diameter={"A": 1.0, "B": 0.5},
+    )  # fmt: skip
+    np.testing.assert_allclose(fig.data[0].x, [0, 0.25])
+    np.testing.assert_allclose(fig.frames[1].data[0].x, [0, 0.25])
+    sizes = [f.data[0].marker.size for f in fig.frames]
+    np.testing.assert_allclose(sizes[0], 2 * np.array(sizes[1]), atol=0.02)
+    assert sizes[0][0] == pytest.approx(2 * sizes[0][1], abs=0.02)
+    assert (fig.data[0].marker.cmin, fig.data[0].marker.cmax) == (1, 4)
+    assert [s.label for s in fig.layout.sliders[0].steps] == ["0.8", "0.2"]
+    with pytest.raises(ValueError, match="expected as many in each"):
+        plots.states([small, frames.subset(large, [0])], [[1, 2], [3]], names=["a", "b"])
+    with pytest.raises(ValueError, match="there are 1 names"):
+        plots.states([small, large], [[1, 2], [3, 4]], names=["a"])

@@ -51,8 +51,17 @@ def recognize(path: Path) -> str | None:
     return next((told for begin, told in _BEGINNINGS.items() if start.startswith(begin)), None)
 
 
-def find_reader(path: Path) -> Callable[..., Iterable[Frame]]:
-    """The reader for a path, from its first bytes or its suffix."""
+#: what a caller may call a format that a name does not tell, and a suffix that does
+_FORMATS = {
+    "gsd": ".gsd", "lammps": ".dump", "xyz": ".xyz", "graphml": ".graphml", "spheres": ".sph",
+    "botan": ".npz", "bapst": ".pickle",
+}  # fmt: skip
+
+
+def find_reader(path: Path, format: str | None = None) -> Callable[..., Iterable[Frame]]:
+    """The reader for a path, from the name of its format, its first bytes or its suffix."""
+    if format is not None and format not in _FORMATS:
+        raise FrameError(f"format is {format!r}; expected {', '.join(_FORMATS)}.")
     known: dict[str, Callable[..., Iterable[Frame]]] = {
         ".gsd": gsd.read,
         ".gml": graphml.read,
@@ -65,6 +74,8 @@ def find_reader(path: Path) -> Callable[..., Iterable[Frame]]:
         ".npz": replicas.read_botan,
         ".pickle": replicas.read_bapst,
     }
+    if format is not None:
+        return known[_FORMATS[format]]
     if told := recognize(path):
         return known[told]
     suffixes = [s.lower() for s in path.suffixes]
@@ -73,6 +84,7 @@ def find_reader(path: Path) -> Callable[..., Iterable[Frame]]:
     if suffix not in known or (zipped and suffix in (".gsd", ".npz", ".pickle")):
         raise FrameError(
             f"{path} has the unknown suffix {''.join(suffixes[-2:]) or '(none)'!r}; known: "
-            f"{', '.join(known)} (text formats also with .gz). Rename or convert the file."
+            f"{', '.join(known)} (text formats also with .gz). Rename or convert the file, or "
+            "say format=."
         )
     return known[suffix]

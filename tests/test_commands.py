@@ -1,0 +1,208 @@
+"""glasslib predict, models, describe, label: what the command line does with files of one's own."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from glasslib import book, cli, frames, pretrained, simulate
+
+DATA = book.root() / "data" / "2-autoencoder-3d" / "isoconfigurational"
+WARMER = DATA / "kob-andersen-0.55-0.gsd"
+SYSTEM = """
+name: soft
+dimensions: 3
+types: [A, B, C]
+composition: [0.5, 0.25, 0.25]
+density: 0.8
+dt: 0.005
+thermostat_time: 0.5
+wavenumber: 6.5
+r_cut: 1.12246
+pairs:
+  A-A: {epsilon: 1, sigma: 1.0}
+  A-B: {epsilon: 1, sigma: 0.95}
+  A-C: {epsilon: 1, sigma: 0.9}
+  B-B: {epsilon: 1, sigma: 0.9}
+  B-C: {epsilon: 1, sigma: 0.85}
+  C-C: {epsilon: 1, sigma: 0.8}
+"""
+
+
+def start(frame):
+    new = frames.copy(frame, log={})
+    new.particles.image = new.particles.velocity = None
+    return new
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two liquids of which the file says nothing but where everybody is."""
+    made = [start(frames.read(DATA / f"kob-andersen-{kT}-0.gsd")[0]) for kT in (0.55, 0.6)]
+    return frames.write(tmp_path / "two.gsd", made)
+
+
+@pytest.fixture
+def soft(tmp_path):
+    (tmp_path / "soft.yaml").write_text(SYSTEM)
+    return tmp_path / "soft.yaml"
+
+
+def test_models_are_listed(capsys):
+    assert cli.main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["name", "system", "state", "foretells", "species", "r", "ceiling"]
+    assert {line.split()[0] for line in lines[1:-2]} == set(pretrained.available())
+    assert cli.main(["models", "ka-0.44-A-energies"]) == 0
+    said = capsys.readouterr().out
+    assert "trained on 10 public configurations" in said
+    assert "Apache-2.0" in said
+    assert cli.main(["models", "ka-9"]) == 2
+    assert "no model 'ka-9'; there are" in capsys.readouterr().err
+
+
+def test_predict_writes_every_frame(two, tmp_path, capsys):
+    out = tmp_path / "out.gsd"
+    call = ["predict", str(two), "-o", str(out), "--system", "kob-andersen", "--kT", "0.55"]
+    assert cli.main([*call, "--model", "ka-0.5-thermal"]) == 0
+    said = capsys.readouterr()
+    assert "ceiling" in said.out
+    assert "0% of particles without" in said.out
+    notes = said.err.splitlines()
+    assert notes == [
+        n for n in notes if n.startswith("note: ka-0.5-thermal was trained at 0.5; the frame has")
+    ]
+    assert len(notes) == 1
+    made = frames.read(out)
+    m = pretrained.get("ka-0.5-thermal")
+    for frame in made:
+        assert frame.log["particles/predicted_propensity"].shape == (2000,)
+        assert pretrained.read_card(frame)[0]["model"] == "ka-0.5-thermal"
+    with pytest.warns(UserWarning, match="trained at"):
+        again = m.predict(frames.read(two)[1], kT=0.6)
+    np.testing.assert_allclose(made[1].log["particles/predicted_propensity"], again, rtol=1e-3)
+
+
+def test_predict_of_one_species_at_all_times(two, tmp_path, capsys):
+    out = tmp_path / "out.gsd"
+    call = ["predict", str(two), "-o", str(out), "--model", "ka-0.5-A-thermal", "--time", "all"]
+    assert cli.main([*call, "--stride", "2"]) == 0
+    assert "20% of particles without" in capsys.readouterr().out
+    (frame,) = frames.read(out)
+    value = frame.log["particles/predicted_propensity"]
+    assert value.shape == (2000, 20)
+    assert np.array_equal(np.isnan(value[:, 0]), frame.particles.typeid == 1)
+
+
+def test_describe_writes_a_table(two, tmp_path, capsys):
+    out = tmp_path / "table.npz"
+    call = ["describe", str(two), "-o", str(out), "--descriptors", "radial-angular,bond-order"]
+    assert cli.main(call) == 0
+    with np.load(out) as table:
+        assert table["X"].shape == (4000, 392 + 8)
+        assert table["columns"][0] == "G_A(r = 0.5, δ = 0.03, n = 0)"
+        assert table["columns"][-1] == "q̄8"
+        assert table["species"][:5].tolist() == list("AAAAA")
+        np.testing.assert_array_equal(np.unique(table["frame"]), [0, 1])
+        assert table["particle"][2001] == 1
+    assert "400 columns of 4000 particles of 2 frames" in capsys.readouterr().out
+    if importlib.util.find_spec("pyarrow") is None:
+        call = ["describe", str(two), "-o", str(tmp_path / "t.parquet"), "--stride", "2"]
+        assert cli.main(call) == 2
+        assert "needs pyarrow" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_frame_finds_its_model_and_its_energies(two, tmp_path, capsys):
+    out = tmp_path / "out.gsd"
+    call = [str(two), "--stride", "2", "--system", "kob-andersen"]
+    assert cli.main(["predict", *call, "-o", str(out)]) == 0
+    assert pretrained.read_card(frames.read(out)[0])[0]["model"] == "ka-0.5-energies"
+    out = tmp_path / "table.npz"
+    assert cli.main(["describe", *call, "-o", str(out), "--descriptors", "energies"]) == 0
+    with np.load(out) as table:
+        assert table["X"].shape == (2000, 64)
+        assert table["X"][:, 0].mean() < -6  # inherent energy a particle
+
+
+def test_label_runs_a_system_of_ones_own_and_resumes(soft, tmp_path, capsys):
+    from glasslib import systems
+
+    system = systems.get(soft)
+    liquid = simulate.liquid(system, kT=1.0, n=120, melt_time=2.0, duration=1.0)
+    dump = tmp_path / "run.lammpstrj"
+    write_dump(dump, liquid)
+    out = tmp_path / "labels.gsd"
+    call = ["label", str(dump), "-o", str(out), "--system", str(soft), "--kT", "1"]
+    call += ["--replicas", "3", "--times", "0.1,0.5"]
+    assert cli.main(call) == 0
+    said = capsys.readouterr().out
+    assert "3 of 3 draws" in said
+    (frame,) = frames.read(out)
+    assert frame.log["particles/propensity"].shape == (120, 2)
+    assert frame.log["particles/propensity"][:, 1].mean() > 0.1
+    assert {"msd_A", "msd_B", "msd_C"} <= set(frame.log)
+    before = out.stat().st_mtime_ns
+    assert cli.main(call) == 0  # what is there is read
+    assert out.stat().st_mtime_ns == before
+    assert cli.main([*call[:-3], "4", *call[-2:]]) == 2
+    assert "n_replicas" in capsys.readouterr().err
+
+
+def write_dump(path, frame):
+    """As LAMMPS writes it, types as numbers."""
+    low, edge = -frame.configuration.box[0] / 2, frame.configuration.box[0] / 2
+    with path.open("w") as out:
+        out.write(f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{frame.particles.N}\n")
+        out.write("ITEM: BOX BOUNDS pp pp pp\n" + 3 * f"{low} {edge}\n")
+        out.write("ITEM: ATOMS id type x y z\n")
+        for i, (x, t) in enumerate(zip(frame.particles.position, frame.particles.typeid)):
+            out.write(f"{i + 1} {t + 1} {x[0]} {x[1]} {x[2]}\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (["predict", "FILE", "-o", "out.gsd"], "composition and density are the same"),
+        (["predict", "FILE", "-o", "out.xyz"], "a name that ends in .gsd"),
+        (["predict", "FILE", "-o", "out.gsd", "--model", "ka-9"], "no model 'ka-9'"),
+        (
+            ["predict", "FILE", "-o", "out.gsd", "--model", "wahnstrom-0.7-energies"],
+            "the frame has 80:20",
+        ),
+        (
+            [
+                "predict",
+                "FILE",
+                "-o",
+                "o.gsd",
+                "--model",
+                "ka-0.5-energies",
+                "--system",
+                "wahnstrom",
+            ],
+            "not of wahnstrom",
+        ),
+        (["predict", "FILE", "-o", "out.gsd", "--time", "soon"], "expected a number"),
+        (["predict", "missing.gsd", "-o", "out.gsd"], "no file missing.gsd"),
+        (["describe", "FILE", "-o", "out.csv"], ".npz or .parquet"),
+        (["describe", "FILE", "-o", "o.npz", "--descriptors", "soap"], "soap is none"),
+        (["describe", "FILE", "-o", "o.npz", "--descriptors", "energies"], "say --system"),
+        (["label", "FILE", "-o", "o.gsd", "--times", "1"], "say --system"),
+        (["label", "FILE", "-o", "o.gsd", "--times", "a", "--system", "kob-andersen"], "'a'"),
+        (["label", "FILE", "-o", "o.gsd", "--times", "1", "--system", "ka"], "unknown system 'ka'"),
+        (
+            ["label", "FILE", "-o", "o.gsd", "--times", "1", "--system", "no.yaml"],
+            "no file no.yaml",
+        ),
+        (["predict", "FILE", "-o", "out.gsd", "--rename", "A"], "expected such as Ni=A"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(call, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    bare = start(frames.read(WARMER)[0])
+    call = [str(frames.write("frame.gsd", bare)) if word == "FILE" else word for word in call]
+    assert cli.main(call) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert len(said.splitlines()) == 1
