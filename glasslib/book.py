@@ -348,7 +348,7 @@ def record(
     here : float
         Our value; finite.
     verdict : str
-        One of :data:`VERDICTS`, in plain words. "does not reproduce" is a good result when it is true.
+        One of :data:`VERDICTS`, in plain words. A true "does not reproduce" is a good result.
     low, high : float, optional
         Ends of our interval (95 % unless `note` says otherwise); give both or neither. NaN, what
         a single run has, counts as neither.

@@ -14,8 +14,8 @@ Every chapter has ``notebooks/<chapter>/claims.yml``::
 
 A page says ``book.record("fig4-trained", here, low, high, of={"T": 0.5})`` and nothing about
 thresholds: what decides lies in one file, which is committed before the page is run. Where the
-paper's test cannot be made here, ``same_test: false`` says so, and ``note`` why: whatever comes out,
-the verdict is "not the same test".
+paper's test cannot be made here, ``same_test: false`` says so, and ``note`` why: whatever comes
+out, the verdict is "not the same test".
 """
 
 from __future__ import annotations
