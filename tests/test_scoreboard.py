@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 
 from glasslib import frames, stored, systems
 from glasslib.models.ridge import PropensityRidge
-from glasslib.studies import predictors, scoreboard
+from glasslib.studies import predictors, scoreboard, unsupervised
 from glasslib.studies.competition import ALL, Predictor, compete
 from glasslib.studies.scoreboard import State
 
@@ -154,6 +154,44 @@ def test_stored_and_tabulated(made, tmp_path):
     # other configurations: what is stored is not theirs
     with pytest.raises(stored.StoredError, match="other inputs"):
         scoreboard.survey(tmp_path, State("made-up-0.5", SYSTEM, 0.5, list, ["else"]), one)
+
+
+def test_an_order_parameter_is_fitted_once_and_to_structure_alone(made):
+    read = []
+
+    def load():
+        read.append(1)
+        return made
+
+    order = unsupervised.learn_order(load, radius=1.5, n_networks=2)
+    P = [order(f, SYSTEM) for f in made[:2]]
+    assert len(read) == 1
+    for f, p in zip(made, P):
+        assert p.shape == (f.particles.N,)
+        assert p.min() >= 0
+        assert p.max() <= 1
+    blind = frames.copy(made[1], log={})
+    np.testing.assert_array_equal(order(blind, SYSTEM), P[1])
+
+
+def test_the_board_answers(made, tmp_path):
+    state = State("made-up-0.5", SYSTEM, 0.5, lambda: made, ["made up"])
+    line = Predictor("energies", look, PropensityRidge())
+    listed = [Predictor("seen", lambda f, s: look(f, s)[:, 0]), line]
+    trial = scoreboard.hold(tmp_path, [state], lambda s: listed, mode="own")
+    assert trial.ceilings["made-up-0.5"]["configurations"] == 3
+    assert not list(tmp_path.iterdir())
+    board = scoreboard.hold(tmp_path, [state], lambda s: listed, mode="make")
+    assert {r.predictor for r in board.at("made-up-0.5", "A")} == {"seen", "energies"}
+    assert board.nearest("made-up-0.5", 0.1) == 0
+    t, mean = board.follow("made-up-0.5", "A", "energies")
+    assert mean.shape == (2, 3)
+    np.testing.assert_allclose(t, np.array(TIMES) / board.ceilings["made-up-0.5"]["tau"])
+    (row,) = board.learn("made-up-0.5", "A", "energies")  # no curve from six configurations
+    assert row.learned_from == 5
+    assert len(board.table()) == 12
+    again = scoreboard.hold(tmp_path, [state], lambda s: listed)
+    assert again.table() == board.table()
 
 
 def test_states_of_the_book(tmp_path):

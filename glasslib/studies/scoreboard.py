@@ -13,7 +13,7 @@ from glasslib import dynamics, frames, simulate, stored, systems
 from glasslib.descriptors import averaging, elastic, radial_angular
 from glasslib.frames import Frame
 from glasslib.models import ridge
-from glasslib.studies import competition, temperatures
+from glasslib.studies import competition, predictors, temperatures, unsupervised
 from glasslib.studies.competition import N_FOLDS, Predictor, Row, compete
 from glasslib.systems import System
 
@@ -103,7 +103,7 @@ def _number(path: Path) -> int:
 def survey(
     folder: Path,
     state: State,
-    predictors: Iterable[Predictor],
+    listed: Iterable[Predictor],
     *,
     label: str = "propensity",
     n_train: int | None = None,
@@ -127,7 +127,7 @@ def survey(
     shared = [
         ridge, averaging, elastic, sys.modules[radial_angular.__module__], competition,
     ]  # fmt: skip
-    for one in predictors:
+    for one in listed:
         if not one.suits(state.system):
             continue
         print_ = stored.fingerprint(
@@ -211,6 +211,12 @@ def _reach(f: Frame, mine: np.ndarray, label: str) -> np.ndarray:
     return np.atleast_1d(dynamics.noise_ceiling(mean, variance, n))
 
 
+def enter(state: State) -> list[Predictor]:
+    """All of the book's predictors that can be asked about a state."""
+    order = {"order parameter": unsupervised.learn_order(state.load)}
+    return predictors.list_predictors(state.system, order=order)
+
+
 @dataclass(frozen=True)
 class Board:
     """Result of :func:`hold`.
@@ -264,7 +270,7 @@ class Board:
 def hold(
     folder: Path,
     states: Iterable[State],
-    choose: Callable[[System], Sequence[Predictor]],
+    choose: Callable[[State], Sequence[Predictor]],
     *,
     mode: str = "read",
 ) -> Board:
@@ -273,8 +279,7 @@ def hold(
     Parameters
     ----------
     choose : callable
-        Predictors that are asked about a system, such as
-        :func:`glasslib.studies.predictors.list_predictors`.
+        Predictors that are asked about a state, such as :func:`enter`.
     mode : {"read", "make", "own"}
         Stored results; those that are missing computed and stored (of states that are present);
         or computed on the first three configurations of each, and not stored.
@@ -285,7 +290,7 @@ def hold(
     """
     rows, ceilings, curves = {}, {}, {}
     for state in states:
-        listed = choose(state.system)
+        listed = choose(state)
         if mode == "own":
             made = state.load()[:3]
             rows[state.name] = compete(listed, made, state.system)
