@@ -90,6 +90,20 @@ def test_what_is_not_there_is_refused_with_the_command(tmp_path):
     assert "\n" not in str(e.value)
 
 
+def test_frames_of_ones_own_are_read_or_refused(tmp_path):
+    path = tmp_path / "own.gsd"
+    frames.write(path, [labelled(gas(20), np.zeros((20, 3))) for _ in range(2)])
+    assert len(disks.read_labelled(path)) == 2
+    bare = labelled(gas(20), np.zeros((20, 3)))
+    del bare.log["particles/cage_relative_propensity"]
+    frames.write(path, bare)
+    with pytest.raises(frames.FrameError, match="no log.'particles/cage_relative_propensity'"):
+        disks.read_labelled(path)
+    frames.write(path, frames.build(np.zeros((1, 3)), 5.0, [0]))
+    with pytest.raises(frames.FrameError, match="not flat"):
+        disks.read_labelled(path)
+
+
 def test_pressure_is_that_of_the_equation_of_state():
     (row,) = disks.check_pressure(DISKS, [0.2], n=200).values()
     mean, low, high = row

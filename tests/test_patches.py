@@ -160,8 +160,13 @@ SMALL = {"hidden": 8, "epochs": 1, "walks": 2}
 def test_networks_and_clusters_are_stored_and_refused(folder):
     stock = embeddings.take_stock(folder, MIX, [5_000, 50_000])
     assert sorted([*stock.train, *stock.held]) == list(range(8))
-    with pytest.raises(stored.StoredError, match="1/training --preset paper"):
+    with pytest.raises(stored.StoredError, match="1/training --preset paper") as caught:
         embeddings.find_network(SMALL, folder, stock)
+    for words in ("-p n=100", "-p ramps='[5000, 50000]'", "-p epochs=1"):
+        assert words in str(caught.value)
+    with pytest.raises(stored.StoredError) as caught:
+        embeddings.find_network({"epochs": 0, "layers": 3}, folder, stock)
+    assert str(caught.value).endswith("-p layers=3")
     path = embeddings.find_network(SMALL, folder, stock, make=True)
     assert path.stem == "n100-a0.65-d1.2-r5000+50000-coordinates-e1-k2-L4-seed0"
     (model,) = embeddings.find_family(SMALL, folder, stock, [0])
@@ -174,7 +179,7 @@ def test_networks_and_clusters_are_stored_and_refused(folder):
 
     runs = patches.load_runs(folder, MIX, [5_000, 50_000])
     how = patches.describe_command({"min_samples": 3})
-    with pytest.raises(stored.StoredError, match="1/evaluation --preset paper.* min_samples='3'"):
+    with pytest.raises(stored.StoredError, match="1/evaluation --preset paper.* min_samples=3"):
         patches.find_labels(path, folder, runs, MIX, min_samples=3, how=how)
     labels = patches.find_labels(path, folder, runs, MIX, make=True)
     assert {k: v.shape for k, v in labels.items()} == {k: (4, 100) for k in runs}
@@ -212,9 +217,11 @@ def test_answers_are_stored_with_what_they_are_of(folder):
     options = {"ramps": ramps, "learned": ramps, "networks": 1, "melts": 1, "n_jobs": 1}
     asked = (folder, MIX, settings)
     with pytest.raises(
-        stored.StoredError, match="1/evaluation --preset paper.*layers='2'.*n='100'"
+        stored.StoredError, match="1/evaluation --preset paper.*min_samples=4.*n=100"
     ):
         patches.ask(*asked, **options, min_samples=4)
+    usual = patches.describe_command({"layers": 3, "ramps": [5_000]})
+    assert usual.endswith("--timeout 0 -p layers=3 -p ramps='[5000]'")
     made = patches.ask(*asked, **options, mode="make")
     read = patches.ask(*asked, **options)
     assert read.found == made.found

@@ -83,6 +83,29 @@ def require(
     return {eta: made[eta] for eta in sorted(states, reverse=True)}
 
 
+def read_labelled(path: str | Path) -> list[Frame]:
+    """Labelled flat configurations of one's own, in place of the book's.
+
+    Raises
+    ------
+    glasslib.frames.FrameError
+        For frames in three dimensions, or without what velocity draws leave: one line.
+    """
+    made = frames.read(path)
+    needed = ["times", *CURVES.values()]
+    for label in LABELS.values():
+        needed += [f"particles/{label}", f"particles/{label}_variance"]
+    for c, f in enumerate(made):
+        if frames.dimensions(f) != 2:
+            raise frames.FrameError(f"{path}: configuration {c} is not flat; expected disks in 2D.")
+        if missing := [name for name in needed if name not in f.log]:
+            raise frames.FrameError(
+                f"{path}: configuration {c} has no log[{missing[0]!r}]; expected velocity draws of "
+                "simulate.isoconfigurational with cage_relative=True."
+            )
+    return made
+
+
 def check_pressure(
     system: System, packing_fractions: Sequence[float], *, n: int = 500, seed: int = 0
 ) -> dict[float, tuple[float, float, float]]:

@@ -49,6 +49,8 @@ class Stock:
         What the structures were read from.
     name : str
         Of another mixture, or of other ramps, for the names of stored networks; else empty.
+    asked : dict
+        Parameters of the page *training* that differ from the paper's, for refusals.
     """
 
     structures: list[Frame]
@@ -57,6 +59,7 @@ class Stock:
     cutoffs: Mapping[tuple[str, str], float]
     files: list[Path] = field(default_factory=list)
     name: str = ""
+    asked: dict = field(default_factory=dict)
     _graphs: dict = field(default_factory=dict, repr=False)
 
     def graphs(self, features: str, which: Sequence[int] | np.ndarray) -> list[Data]:
@@ -80,9 +83,13 @@ def take_stock(
     train, held = scores.split_by_configuration(len(structures), (0.8, 0.2), seed=0)
     files = [cooling.find(folder, system, melt, steps) for steps in ramps]
     name = productions.name_cooled(melt, LEARNED[0], system).removesuffix("melt0-rate3e-03")
+    asked: dict[str, object] = {}
+    if system != productions.mix_disks():
+        asked |= {"n": system.n, "composition": list(system.composition), "density": system.density}
     if list(ramps) != list(LEARNED):
         name += f"r{'+'.join(str(s) for s in ramps)}-"
-    return Stock(structures, train, held, system.bond_cutoffs, files, name)
+        asked["ramps"] = list(ramps)
+    return Stock(structures, train, held, system.bond_cutoffs, files, name, asked)
 
 
 # -------------------------------------------------------------------------------------- networks
@@ -130,10 +137,11 @@ def find_network(
         torch.set_num_threads(1)  # the same bits whatever else runs
         model.fit(stock.graphs(model.features, stock.train)).save(path)
 
-    how = " ".join([
-        "glasslib run 1/training --preset paper --timeout 0",
-        *(f"-p {k}={v}" for k, v in settings.items() if k not in ("seed", "features")),
-    ])  # fmt: skip
+    paper = type(model)().get_params()
+    asked = {k: v for k, v in settings.items() if v != paper[k] and k not in ("seed", "features")}
+    asked = stock.asked | {k: v for k, v in asked.items() if v or k != "epochs"}
+    words = [f"-p {k}='{v}'" if isinstance(v, list) else f"-p {k}={v}" for k, v in asked.items()]
+    how = " ".join(["glasslib run 1/training --preset paper --timeout 0", *words])
     path = Path(folder) / "models" / f"{name_network(model, stock)}.safetensors"
     return stored.keep_file(path, print_, write, make=make, how=how)
 

@@ -23,6 +23,11 @@ from glasslib.systems import System
 
 SIZES = (3, 5, 10, 20, 50, 100, 200, 500)  #: particles of random patches
 LENGTHS = (2, 3, 4, 5)  #: steps of the walks of Table I
+#: parameters of the page *evaluation* at the paper's values, which a command leaves out
+USUAL: Mapping[str, object] = {
+    "features": "coordinates", "layers": 2, "walk_length": 4, "ramps": list(productions.RAMPS),
+    "learned": list(embeddings.LEARNED), "min_samples": 5, "seed": 0, "networks": 5, "melts": 5,
+}  # fmt: skip
 Labels = Mapping[str, np.ndarray]
 Interval = tuple[float, float, float]
 
@@ -80,7 +85,10 @@ def label(
 
 def describe_command(asked: Mapping[str, object]) -> str:
     """What makes the clusters of these parameters of the page *evaluation*."""
-    words = [f"-p {name}='{value}'" for name, value in asked.items()]
+    words = [
+        f"-p {name}='{value}'" if isinstance(value, list) else f"-p {name}={value}"
+        for name, value in asked.items()
+    ]
     return " ".join(["glasslib run 1/evaluation --preset paper --timeout 0", *words])
 
 
@@ -482,13 +490,14 @@ def _find_survey(
     asked: Mapping[str, object],
     seed: int = 0,
     make: bool = False,
+    how: str = "",
 ) -> dict:
     """The stored :func:`survey`, ``folder/clusters/survey.json``; made where it is missing.
 
     Parameters
     ----------
     asked : dict
-        Parameters of the page *evaluation* by which it goes, and which make it.
+        Parameters of the page *evaluation* by which it goes.
 
     Raises
     ------
@@ -508,7 +517,7 @@ def _find_survey(
     return stored.keep(
         Path(folder) / "clusters" / "survey.json",
         ", ".join(f"{name} = {value}" for name, value in asked.items()), print_,
-        lambda: survey(labels, runs, melts, seed=seed), make=make, how=describe_command(asked),
+        lambda: survey(labels, runs, melts, seed=seed), make=make, how=how,
     )  # fmt: skip
 
 
@@ -559,19 +568,20 @@ def ask(
     if (usual := productions.mix_disks()) != system:
         asked |= {"n": system.n} if system.n != usual.n else {}
         asked |= {"composition": list(system.composition), "density": system.density}
+    how = describe_command({k: v for k, v in asked.items() if USUAL.get(k) != v})
     small = mode == "try"
     stock = embeddings.take_stock(folder, system, learned)
     runs = load_runs(folder, system, list(ramps)[-1:] if small else ramps)
     labels = gather_labels(
         settings, folder, stock, runs, system, seeds=range(1 if small else networks),
         lengths=() if small else LENGTHS, min_samples=min_samples, make=mode == "make",
-        how=describe_command(asked), n_jobs=n_jobs,
+        how=how, n_jobs=n_jobs,
     )  # fmt: skip
     if small:
         found = survey(labels, runs, [runs], seed=seed, sizes=(20,), n_perm=99)
     else:
         several = [load_runs(folder, system, learned, melt=m) for m in range(melts)]
         found = _find_survey(
-            labels, folder, runs, several, asked=asked, seed=seed, make=mode == "make"
+            labels, folder, runs, several, asked=asked, seed=seed, make=mode == "make", how=how
         )
     return Answers(runs, labels, found)
