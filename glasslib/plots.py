@@ -280,9 +280,9 @@ def slide(
     first.update_layout(
         sliders=[{
             "steps": steps, "active": active, "currentvalue": {"prefix": prefix},
-            "pad": {"t": 46}, "ticklen": 0, "minorticklen": 0, "font": {"size": 11},
+            "pad": {"t": 62}, "ticklen": 0, "minorticklen": 0, "font": {"size": 11},
         }],
-        margin_b=bottom + 80, height=(first.layout.height or 420) + 80,
+        margin_b=bottom + 96, height=(first.layout.height or 420) + 96,
     )  # fmt: skip
     return first
 
