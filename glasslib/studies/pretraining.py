@@ -34,7 +34,7 @@ FOLDS = 4  # of the configurations that a model is scored on, and chooses its pe
 _BOATTINI = "Boattini, Smallenburg and Filion, PRL 127, 088007 (2021)"
 _ORDER = "Boattini et al., Nat. Commun. 11, 5479 (2020)"
 #: what is beyond the farthest state that was asked, times this, is no liquid of this system
-MARGIN = 1.5
+MARGIN = 1.25
 
 
 @dataclass(frozen=True)
