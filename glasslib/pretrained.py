@@ -401,10 +401,10 @@ def suggest(
     *,
     system: str | System | None = None,
     kT: float | None = None,
-    kind: str = "energies",
+    kind: str | None = None,
     folder: Path = FOLDER,
 ) -> Pretrained:
-    """The model of a kind for a frame: that of its system, nearest in temperature.
+    """The model for a frame: of its system, nearest in temperature, then of the highest score.
 
     Parameters
     ----------
@@ -413,8 +413,8 @@ def suggest(
         density; then one must be named.
     kT : float, optional
         Where the frame does not say it.
-    kind : str
-        ``"energies"``, or ``"thermal"`` where there are none of it: hard particles.
+    kind : str, optional
+        Of :data:`LABELS`; any that foretells propensities by default.
 
     Raises
     ------
@@ -427,8 +427,8 @@ def suggest(
     made = simulate.provenance(frame).get("system")
     fitting, why = [], ""
     for name, card in manifest(folder).items():
-        hard = systems.get(card["system"]).hard
-        if card["kind"] != ("thermal" if hard and kind == "energies" else kind):
+        propensity = LABELS[card["kind"]] == LABELS["energies"]
+        if card["kind"] != kind and not (kind is None and propensity):
             continue
         if card["system"] != (given or made or card["system"]):
             continue
@@ -443,17 +443,22 @@ def suggest(
         fitting.append(model)
     found = sorted({m.card["system"] for m in fitting})
     if not found:
-        reason = why if given or made else "see: glasslib models"
-        raise PretrainedError(f"no model of kind {kind} fits the frame; {reason}")
+        reason = (why if given or made else "") or "see: glasslib models"
+        which = f"model of kind {kind}" if kind else "model"
+        raise PretrainedError(f"no {which} fits the frame; {reason}")
     if len(found) > 1:
         raise PretrainedError(
             f"the frame may be of {' or '.join(found)}: composition and density are the same. Say "
             "which by system=."
         )
     kT = _temperature(frame) if kT is None else kT
-    if kT is None or "kT" not in fitting[0].card["state"]:
-        return fitting[0]
-    return min(fitting, key=lambda m: min(abs(np.log(kT / t)) for t in m.card["state"]["kT"]))
+
+    def rank(model: Pretrained) -> tuple[float, float]:
+        known = model.card["state"].get("kT")
+        far = 0.0 if kT is None or known is None else min(abs(np.log(kT / t)) for t in known)
+        return far, -np.mean([model.card["species"][s]["score"]["r"] for s in model.species])
+
+    return min(fitting, key=rank)
 
 
 def annotate(frame: Frame, models: Sequence[Pretrained], **options: object) -> Frame:

@@ -169,12 +169,17 @@ def test_a_frame_finds_its_model(warmer):
     forced = pretrained.suggest(start(warmer), system="kob-andersen-force-shifted")
     assert forced.name == "ka-0.44-energies"
     assert pretrained.suggest(bare("hard-spheres-0.57")).name == "hs-0.58-thermal"
+    assert pretrained.suggest(bare("wahnstrom-0.75")).name == "wahnstrom-0.7-thermal"
+    thermal = pretrained.suggest(start(warmer), system="kob-andersen", kind="thermal")
+    assert thermal.name == "ka-0.5-thermal"
+    with pytest.raises(pretrained.PretrainedError, match="no model fits the frame; see: glasslib"):
+        pretrained.suggest(start(warmer), system="bihani-2d")
     with pytest.raises(pretrained.PretrainedError, match="composition and density are the same"):
         pretrained.suggest(start(warmer))
     with pytest.raises(pretrained.PretrainedError, match="the frame has 80:20"):
         pretrained.suggest(start(warmer), system="wahnstrom")
     disks = frames.build(np.eye(2), 10.0, [0, 1], dimensions=2)
-    with pytest.raises(pretrained.PretrainedError, match="no model of kind energies fits"):
+    with pytest.raises(pretrained.PretrainedError, match="no model fits the frame; see"):
         pretrained.suggest(disks)
 
 

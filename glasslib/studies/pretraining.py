@@ -89,6 +89,7 @@ RECIPES = {
         Recipe("ka-0.5-thermal", "kob-andersen", 0.5, "thermal"),
         Recipe("ka-0.5-order", "kob-andersen", 0.5, "order"),
         Recipe("wahnstrom-0.7-energies", "wahnstrom", 0.7, "energies"),
+        Recipe("wahnstrom-0.7-thermal", "wahnstrom", 0.7, "thermal"),
         Recipe("wahnstrom-0.7-order", "wahnstrom", 0.7, "order"),
         Recipe("hs-0.58-thermal", "hard-spheres", 0.58, "thermal"),
         Recipe("hs-0.58-order", "hard-spheres", 0.58, "order"),
