@@ -63,6 +63,14 @@ def parser() -> argparse.ArgumentParser:
     results = commands.add_parser("results", help="every recorded number beside the paper's")
     results.add_argument("--json", action="store_true", help="as JSON")
 
+    board = commands.add_parser("board", help="every predictor on every liquid: the scoreboard")
+    board.add_argument("--state", metavar="NAME", help="of one liquid, such as kob-andersen-0.5")
+    board.add_argument("--species", default="A", metavar="S", help="A, B or all (default A)")
+    board.add_argument(
+        "-o", "--output", type=Path, metavar="TABLE",
+        help="all states, times and species to a .csv or .parquet file",
+    )  # fmt: skip
+
     build = commands.add_parser("book", help="build the book (what make book calls)")
     build.add_argument("--workers", type=int, default=2, help="pages run at a time (default 2)")
     build.add_argument("--timeout", type=float, default=900, help="seconds a cell may take")
@@ -138,7 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parser().parse_args(_split_pairs(sys.argv[1:] if argv is None else argv))
     command = {
-        "run": _run, "results": _results, "book": _book, "data": _data, "fetch": _fetch,
+        "run": _run, "results": _results, "board": _board, "book": _book, "data": _data,
+        "fetch": _fetch,
         "readme": _readme, "check": _check, "batch": _batch, "gather": _gather, "lab": _lab,
         "predict": own.run, "models": own.run, "describe": own.run, "label": own.run,
     }[arguments.command]  # fmt: skip
@@ -230,6 +239,27 @@ def _results(a: argparse.Namespace) -> int:
         print(json.dumps(records, indent=1, ensure_ascii=False))
     else:
         print(book.records_text(records))
+    return 0
+
+
+def _board(a: argparse.Namespace) -> int:
+    from . import gathering
+    from .studies import scoreboard
+
+    board = scoreboard.read(book.data(6), book.data_root(), book.root())
+    if a.output:
+        rows = board.table()
+        gathering.write_table(a.output, rows)
+        print(f"{a.output}: {len(rows)} rows")
+        return 0
+    if a.state and a.state not in board.rows:
+        raise ValueError(f"--state is {a.state!r}; expected one of {', '.join(board.rows)}.")
+    for state in [a.state] if a.state else board.rows:
+        print(
+            f"\n{state}: Pearson r of {a.species} at the relaxation time, 95 % over configurations"
+        )
+        for row in sorted(board.at(state, a.species), key=lambda r: -r.mean[0]):
+            print("  {:32s} {:6.3f} [{:.3f}, {:.3f}]".format(row.predictor, *row.mean))
     return 0
 
 

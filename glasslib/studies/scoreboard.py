@@ -307,6 +307,26 @@ def hold(
     return Board(rows, ceilings, curves)
 
 
+def read(folder: Path, data: Path, root: Path | None = None) -> Board:
+    """The stored board of all states of which ``folder`` has results.
+
+    Parameters
+    ----------
+    folder : path
+        With a file a state, as :func:`survey` writes them.
+    data, root
+        As for :func:`list_states`.
+    """
+    states = list_states(data, root)
+    known = [s for name, s in states.items() if (Path(folder) / f"{name}.json").is_file()]
+    if not known:
+        raise stored.StoredError(
+            f"{folder} has no results; make them: "
+            "glasslib run 6/scoreboard --preset paper --timeout 0"
+        )
+    return hold(folder, known, enter)
+
+
 def tabulate(board: Mapping[str, Sequence[Row]], ceilings: Mapping[str, dict]) -> list[dict]:
     """One flat table of all states: a row a state, predictor, species and time.
 
