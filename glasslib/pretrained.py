@@ -1,7 +1,7 @@
 r"""Trained models that come with the book, and what each of them is good for.
 
-A model knows what it was trained on: system, state, species, whose positions. :meth:`Pretrained.
-predict` makes its inputs from a frame by itself, the inherent structure too, and refuses frames
+A model knows what it was trained on: system, state, species, whose positions. :meth:`~glasslib.pretrained.Pretrained.predict`
+makes its inputs from a frame by itself, the inherent structure too, and refuses frames
 that it does not understand::
 
     m = pretrained.get("ka-0.44-A-energies")
@@ -469,7 +469,7 @@ def annotate(frame: Frame, models: Sequence[Pretrained], **options: object) -> F
     models : sequence of Pretrained
         Of one label: say, of A and of B.
     **options
-        Of :meth:`Pretrained.predict`.
+        Of :meth:`~glasslib.pretrained.Pretrained.predict`.
 
     Raises
     ------

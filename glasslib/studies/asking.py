@@ -206,7 +206,7 @@ def correlate_columns(X: np.ndarray, D: np.ndarray) -> np.ndarray:
 
 
 def correlate_best(X: np.ndarray, fields: np.ndarray) -> np.ndarray:
-    """Largest |r| of any column with each of several fields: (n, m, k), (n, f) -> (m, f)."""
+    """Largest absolute r of any column with each of several fields: (n, m, k), (n, f) -> (m, f)."""
     rows = [np.abs(correlate_columns(X, d)) for d in fields.T]
     return np.nanmax(rows, axis=-1).T
 

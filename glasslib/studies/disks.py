@@ -67,7 +67,7 @@ def require(
 
     Raises
     ------
-    glasslib.frames.FrameError
+    glasslib.geometry.FrameError
         Where one is missing: a line with the command that makes it.
     """
     for eta in states:
@@ -88,7 +88,7 @@ def read_labelled(path: str | Path) -> list[Frame]:
 
     Raises
     ------
-    glasslib.frames.FrameError
+    glasslib.geometry.FrameError
         For frames in three dimensions, or without what velocity draws leave: one line.
     """
     made = frames.read(path)
@@ -128,7 +128,7 @@ def check_pressure(
 
 
 def order_by_window(equilibrated: Frame) -> np.ndarray:
-    """Global hexatic order |⟨φ_6⟩| at the end of each window of an equilibration, (n_windows,).
+    """Global hexatic order, the modulus of ⟨φ_6⟩, at the end of each window of an equilibration, (n_windows,).
 
     Of order one where cells are turned alike across the box; √(π / 4 N) for N random angles.
     """
@@ -141,7 +141,7 @@ def order_by_window(equilibrated: Frame) -> np.ndarray:
 
 
 def share_of_hexagons(made: Iterable[Frame], *, above: float = 0.8) -> float:
-    """Share of disks whose own neighbours make a regular hexagon, |φ_6| > ``above``."""
+    """Share of disks whose own neighbours make a regular hexagon: modulus of φ_6 > ``above``."""
     return float(np.mean([np.abs(hexatic_order(f, k=6)) > above for f in made]))
 
 
@@ -369,7 +369,7 @@ def follow(
     Returns
     -------
     list of n_frames frames, (n_frames,) float64 array, (n_frames, N) float64 array
-        The third is |u|, the displacement relative to the neighbours at the start, σ_A.
+        The third is the displacement relative to the neighbours at the start, σ_A.
     """
     times = np.linspace(0, last, n_frames)
     movie = [
@@ -425,7 +425,7 @@ def mean_orders(
     n_boot: int = 300,
     seed: int = 0,
 ) -> np.ndarray:
-    """Mean |φ̄_k| of one species over configurations, all neighbours, and its resamples.
+    """Mean modulus of φ̄_k of one species over configurations, all neighbours, and its resamples.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def reach(
 
 
 def scatter_points(side: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """``side``² points near a square grid, (N, 2), and the edge of their periodic box."""
+    """Points near a square grid of ``side`` rows, (N, 2), and the edge of their periodic box."""
     grid = np.stack(np.meshgrid(*[np.arange(side)] * 2, indexing="ij"), -1).reshape(-1, 2)
     x = 1.05 * (grid - (side - 1) / 2) + rng.uniform(-0.12, 0.12, grid.shape)
     return x, 1.05 * side

@@ -36,7 +36,7 @@ class LeftOut:
 
     Attributes
     ----------
-    scores : Scores
+    scores : glasslib.studies.correlation.Scores
         On configurations left out; of :attr:`prediction`.
     alpha : (n_folds,) list of float
         Penalties chosen.
@@ -288,7 +288,7 @@ def choose(
 
     Returns
     -------
-    scores : Scores
+    scores : glasslib.studies.correlation.Scores
     took : list of str
         Which candidate each fold took.
     """

@@ -102,7 +102,7 @@ class Ordered:
 
     Attributes
     ----------
-    liquid : Liquid
+    liquid : glasslib.studies.liquids.Liquid
     recipe : Recipe
     folder : path, optional
         Where order parameters are stored, one file a state.
@@ -239,7 +239,7 @@ class Controls:
 
     @property
     def best_rival(self) -> str:
-        """The candidate, the autoencoder excepted, with the largest |median|."""
+        """The candidate, the autoencoder excepted, with the largest median, sign aside."""
         rivals = [label for label in self.candidates if label != "autoencoder"]
         return max(rivals, key=lambda x: abs(np.median(self.candidates[x])))
 
