@@ -236,7 +236,7 @@ def with_outputs(name: str, run: running.Run) -> str:
     Parameters
     ----------
     name : str
-    run : Run
+    run : glasslib.running.Run
 
     Returns
     -------

@@ -1,8 +1,8 @@
 r"""Trained models that come with the book, and what each of them is good for.
 
-A model knows what it was trained on: system, state, species, whose positions. :meth:`~glasslib.pretrained.Pretrained.predict`
-makes its inputs from a frame by itself, the inherent structure too, and refuses frames
-that it does not understand::
+A model knows what it was trained on: system, state, species, whose positions.
+:meth:`~glasslib.pretrained.Pretrained.predict` makes its inputs from a frame by itself,
+the inherent structure too, and refuses frames that it does not understand::
 
     m = pretrained.get("ka-0.44-A-energies")
     print(m)                        # trained on, score beside ceiling, other temperatures, licence

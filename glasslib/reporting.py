@@ -31,7 +31,7 @@ def save_results(runs: list[running.Run], *, folder: Path | None = None) -> list
 
     Parameters
     ----------
-    runs : list of Run
+    runs : list of glasslib.running.Run
         One a page.
     folder : path, optional
         Where instead of ``data/results``. Files that tell the reader what the committed ones do

@@ -59,7 +59,7 @@ class Trajectory(Sequence):
     Parameters
     ----------
     snapshots : sequence of gsd.hoomd.Frame
-        With continuous positions (:func:`glasslib.snapshots.images_known`) where motion is asked for.
+        Positions continuous (:func:`glasslib.snapshots.images_known`) where motion is asked for.
     times : (T,) array, optional
         Ascending, τ; None where they are not known.
     system : System, optional
@@ -411,8 +411,8 @@ def read(
 
     Wrapped positions without images are followed from each stored frame to the next, all of them
     whatever the stride, as long as no particle goes 0.4 of the box in between
-    (:func:`glasslib.snapshots.follow`). Where one does, structure can still be looked at, and motion
-    is refused.
+    (:func:`glasslib.snapshots.follow`). Where one does, structure can still be looked at, and
+    motion is refused.
 
     Parameters
     ----------

@@ -128,7 +128,7 @@ def check_pressure(
 
 
 def order_by_window(equilibrated: Frame) -> np.ndarray:
-    """Global hexatic order, the modulus of ⟨φ_6⟩, at the end of each window of an equilibration, (n_windows,).
+    """Global hexatic order, the modulus of ⟨φ_6⟩, at the end of each window, (n_windows,).
 
     Of order one where cells are turned alike across the box; √(π / 4 N) for N random angles.
     """

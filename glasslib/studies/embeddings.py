@@ -1,7 +1,8 @@
 """Chapter 1's network: trained without labels, stored, and asked what it knows.
 
-A network is told by *settings*, those of :class:`glasslib.models.graphsage.GraphSAGE`; what is left out is
-the paper's. It learns from quenched structures of one melt, of which one in five is held back.
+A network is told by *settings*, those of
+:class:`glasslib.models.graphsage.GraphSAGE`; what is left out is the paper's. It
+learns from quenched structures of one melt, of which one in five is held back.
 """
 
 from __future__ import annotations
