@@ -55,7 +55,7 @@ class Browsable:
     rows : sequence of dict
         With the same keys, which are the heads; text, numbers or None. NaN becomes None.
     filters : dict
-        Column to what its menu shows at first; "" for all.
+        Column to the value that its menu shows at first; "" for all.
     sort : str
         Column that is sorted at first, the largest on top.
     caption : str
@@ -72,7 +72,7 @@ class Browsable:
         self,
         rows: Sequence[Mapping[str, object]],
         *,
-        filters: Mapping[str, str],
+        filters: Mapping[str, object],
         sort: str,
         caption: str = "",
         shown: int = 30,
@@ -105,11 +105,11 @@ class Browsable:
             f"<script>{script}</script></div>"
         )
 
-    def _menu(self, column: str, first: str) -> str:
+    def _menu(self, column: str, first: object) -> str:
         k = self.heads.index(column)
         options = "".join(
-            f"<option{' selected' if str(v) == first else ''}>{html.escape(str(v))}</option>"
-            for v in dict.fromkeys(row[k] for row in self.rows)
+            f"<option{' selected' if v == _say(first) else ''}>{html.escape(v)}</option>"
+            for v in dict.fromkeys(_say(row[k]) for row in self.rows)
         )
         label = html.escape(column)
         return (
@@ -119,6 +119,11 @@ class Browsable:
 
     def __repr__(self) -> str:
         return f"{self.caption}: {len(self.rows)} rows of {', '.join(self.heads)}"
+
+
+def _say(value: object) -> str:
+    """As the page's script says it: 1 for 1.0."""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: object) -> object:

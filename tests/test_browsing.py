@@ -26,6 +26,12 @@ def test_all_rows_reach_the_page_and_nothing_else_is_run():
     assert text.count("<th>") == 3
 
 
+def test_numbers_are_called_as_the_script_calls_them():
+    """JavaScript says 1 where Python says 1.0: a menu of the latter would find nothing."""
+    text = Browsable([{"t": 1.0, "r": 0.5}, {"t": 0.01, "r": 1}], filters={"t": 1.0}, sort="r")
+    assert "<option selected>1</option><option>0.01</option>" in text._repr_html_()
+
+
 def test_two_tables_of_a_page_are_told_apart():
     names = [
         re.search(r'id="(gl-browsable-\d+)"', Browsable(ROWS, filters={}, sort="r")._repr_html_())[
