@@ -174,6 +174,7 @@ def _explain(command: Callable[[argparse.Namespace], int], arguments: argparse.N
     """Run a command; whatever can go wrong is said in one line."""
     from .batches import BatchFailed
     from .building import BuildError
+    from .engines.base import EngineError
     from .reporting import StaleError
     from .running import PageError, PageFailed
 
@@ -187,9 +188,15 @@ def _explain(command: Callable[[argparse.Namespace], int], arguments: argparse.N
     except PageError as error:
         print(error, file=sys.stderr)
         return 2
-    except (FileNotFoundError, ValueError, PermissionError) as error:
+    except (FileNotFoundError, ValueError, PermissionError, EngineError) as error:
         print(f"glasslib {arguments.command}: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(
+            f"glasslib {arguments.command}: out of memory ({error}); ask for less at a time.",
+            file=sys.stderr,
+        )
+        return 1
     except OSError as error:
         from .writing import explain
 
@@ -247,6 +254,9 @@ def _board(a: argparse.Namespace) -> int:
     from .studies import scoreboard
 
     board = scoreboard.read(book.data(6), book.data_root(), book.root())
+    known = dict.fromkeys(row.species for rows in board.rows.values() for row in rows)
+    if a.species not in known:
+        raise ValueError(f"--species is {a.species!r}; expected one of {', '.join(known)}.")
     if a.output:
         rows = board.table()
         gathering.write_table(a.output, rows)

@@ -117,6 +117,8 @@ def _predict(a: argparse.Namespace) -> int:
     from glasslib import frames, pretrained, systems
 
     _check_suffix(a.output, (".gsd",))
+    if a.output.exists() and a.file.exists() and a.output.samefile(a.file):
+        raise ValueError(f"output {a.output} is the input; expected another name.")
     frames.check_writable(a.output)
     made, told = _read(a), []
     time = a.time if a.time in ("tau_alpha", "τ_α", "all") else _number(a.time, "--time")
@@ -189,6 +191,8 @@ def _describe(a: argparse.Namespace) -> int:
             f"--descriptors is {a.descriptors!r}; expected {', '.join(DESCRIPTORS)}"
             + (f" ({', '.join(unknown)} is none)" if isinstance(unknown, list) else "")
         )
+    if len(set(kinds)) < len(kinds):
+        raise ValueError(f"--descriptors is {a.descriptors!r}; expected each once")
     _check_suffix(a.output, (".npz", ".parquet"))
     if a.output.suffix == ".parquet":
         from glasslib import gathering
@@ -200,7 +204,9 @@ def _describe(a: argparse.Namespace) -> int:
         raise ValueError("energies and inherent structures need a potential; say --system NAME")
     tables, names = [], []
     made = _read(a)
-    for frame in made:
+    for k, frame in enumerate(made):
+        if system is not None:
+            frames.check(frame, system=system, where=f"{a.file.name}[{k * a.stride}]")
         X, names = tabulate(
             frame, kinds, system=system, inherent=a.inherent, r_c=a.r_c, n_max=a.n_max,
             engine=a.engine,
@@ -228,13 +234,15 @@ def _describe(a: argparse.Namespace) -> int:
 def _label(a: argparse.Namespace) -> int:
     import numpy as np
 
-    from glasslib import frames, simulate, systems
+    from glasslib import frames, simulate, systems, trajectory
 
     if a.system is None:
         raise ValueError("fresh runs need a potential; say --system NAME")
     system = systems.get(a.system)
     _check_suffix(a.output, (".gsd",))
     times = [_number(t, "--times") for t in a.times.split(",")]
+    if a.jobs == 0:
+        raise ValueError("--jobs is 0; expected 1 or more, or -1 for all cores")
     if a.bonds and system.bond_breaking_cutoffs is None:
         raise ValueError(f"{system.name} has no bond_breaking_cutoffs; leave --bonds out")
     kept = ("kT", "eta")
@@ -244,6 +252,10 @@ def _label(a: argparse.Namespace) -> int:
     for f in made:
         f.log.pop(frames.IMAGES_UNKNOWN, None)  # a start: crossings count from here
         f.particles.image = None
+
+    for line in dict.fromkeys(trajectory.compare(f, system) for f in made):
+        if not line.endswith("as there"):
+            print(f"note: {line}", file=sys.stderr)
 
     def progress(done: int, of: int) -> None:
         print(f"\r{done} of {of} draws", end="" if done < of else "\n", flush=True)

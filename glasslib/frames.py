@@ -8,6 +8,7 @@ one does with a snapshot is found here as well, and stands in :mod:`glasslib.sna
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import tempfile
@@ -235,6 +236,8 @@ def check_writable(path: str | os.PathLike) -> None:
     """Refuse a path that could not be written, before hours of work go into what it shall hold."""
     path = Path(path)
     with _writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -244,8 +244,7 @@ class Pretrained:
                 f"{_join(shares)}. See: glasslib models"
             )
         self._compare_density(alone, for_)
-        if kT is None:
-            kT = _temperature(frame)
+        kT = _temperature(frame) if kT is None else _check_temperature(kT)
         known = self.card["state"].get("kT")
         if known is not None and kT is not None and min(abs(kT / t - 1) for t in known) > WARM:
             self._warn(f"kT = {kT:g}", ", ".join(f"{t:g}" for t in known), "kT", kT)
@@ -342,8 +341,15 @@ def _temperature(frame: Frame) -> float | None:
     """What the log of a frame says of its temperature."""
     for key in ("run_kT", "kT"):
         if key in frame.log and np.size(frame.log[key]) == 1:
-            return float(np.ravel(frame.log[key])[0])
+            said = float(np.ravel(frame.log[key])[0])
+            return said if 0 < said < np.inf else None
     return None
+
+
+def _check_temperature(kT: float) -> float:
+    if not 0 < kT < np.inf:
+        raise PretrainedError(f"kT is {kT}; expected a positive temperature in units of ε_AA.")
+    return kT
 
 
 def _join(shares: Sequence[float]) -> str:
@@ -451,7 +457,7 @@ def suggest(
             f"the frame may be of {' or '.join(found)}: composition and density are the same. Say "
             "which by system=."
         )
-    kT = _temperature(frame) if kT is None else kT
+    kT = _temperature(frame) if kT is None else _check_temperature(kT)
 
     def rank(model: Pretrained) -> tuple[float, float]:
         known = model.card["state"].get("kT")

@@ -101,10 +101,12 @@ class Trajectory(Sequence):
                 )
         self.times = None if times is None else np.asarray(times, dtype=float)
         if self.times is not None and (
-            self.times.shape != (len(self),) or not np.all(np.diff(self.times) > 0)
+            self.times.shape != (len(self),)
+            or not np.all(np.isfinite(self.times))
+            or not np.all(np.diff(self.times) > 0)
         ):
             raise FrameError(
-                f"{name}: times of its {len(self)} frames do not ascend "
+                f"{name}: times of its {len(self)} frames do not ascend, or are not finite "
                 f"({frames.list_numbers(self.times[:4])} …); give times=, one a frame."
             )
         if system is not None:
@@ -160,6 +162,7 @@ class Trajectory(Sequence):
         ValueError
             Where no frame is within a quarter of the lag, or times are not known.
         """
+        start = self._index(start)
         after = self._known_times()[start:] - self._known_times()[start]
         if not (np.isfinite(lag) and lag > 0):
             raise ValueError(f"lag is {lag}; expected a positive time.")
@@ -197,7 +200,7 @@ class Trajectory(Sequence):
             if lag != "tau_alpha":
                 raise ValueError(f"lag is {lag!r}; expected a time, or 'tau_alpha'.")
             lag = self.relaxation_time(species).tau
-        start = range(len(self))[start]
+        start = self._index(start)
         end = self.find(lag, start=start)
         return dynamics.displacement(*(frames.unwrapped(self.frames[k]) for k in (start, end)))
 
@@ -213,6 +216,10 @@ class Trajectory(Sequence):
         r_max : float, optional
             5 σ_AA, or half the box where that is less, by default.
         """
+        if pair is not None and len(pair) != 2:
+            raise ValueError(f"pair is {pair!r}; expected two species, such as ('A', 'B').")
+        if r_max is not None and not 0 < r_max < np.inf:
+            raise ValueError(f"r_max is {r_max}; expected a positive distance.")
         some = self.frames[:: -(-len(self) // 20)]
         if r_max is None:
             half = min(frames.heights(f.configuration.box).min() for f in some) / 2
@@ -342,7 +349,7 @@ class Trajectory(Sequence):
             raise ValueError(
                 f"{self.name}: no fresh runs at {path}. " + (f"Make them: {how}" if how else "")
             )
-        start = frames.copy(self.frames[k], log={})
+        start = frames.copy(self.frames[self._index(k)], log={})
         start.particles.image = start.particles.velocity = None
         (labelled,) = simulate.isoconfigurational(
             start, self.system, kT=kT, n_replicas=n_replicas, sample_times=sample_times,
@@ -376,10 +383,19 @@ class Trajectory(Sequence):
         if len(self) > 1:
             lines.append(f"box crossings: {self.crossings or 'known'}")
         if self.system is not None:
-            lines.append(_compare(self, self.system))
+            lines.append(compare(self.frames[0], self.system))
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _index(self, k: int) -> int:
+        """Of a frame, counted from the start."""
+        if not isinstance(k, int | np.integer) or not -len(self) <= k < len(self):
+            raise ValueError(
+                f"{self.name} has no frame {k!r}; expected a whole number from {-len(self)} to "
+                f"{len(self) - 1}."
+            )
+        return range(len(self))[k]
 
     def _select(self, species: str) -> np.ndarray:
         if not self.composition.get(species):
@@ -552,13 +568,16 @@ def _check_system(frame: Frame, system: System, name: str) -> None:
         )
 
 
-def _compare(t: Trajectory, system: System) -> str:
+def compare(frame: Frame, system: System) -> str:
     """A line that sets composition and density beside those of the system."""
-    n, differs = sum(t.composition.values()), []
+    p, differs = frame.particles, []
+    names = np.array(p.types)[np.asarray(p.typeid)]
     for kind, share in zip(system.types, system.composition):
-        if abs(t.composition.get(kind, 0) / n - share) > max(0.005, 1 / n):
-            differs.append(f"{kind} {t.composition.get(kind, 0) / n:.3g} of all, there {share:.3g}")
-    if system.density is not None and abs(t.density / system.density - 1) > 0.005:
-        differs.append(f"density {t.density:.4g}, there {system.density:.4g}")
+        have = float(np.mean(names == kind))
+        if abs(have - share) > max(0.005, 1 / p.N):
+            differs.append(f"{kind} {have:.3g} of all, there {share:.3g}")
+    density = p.N / frames.volume(frame)
+    if system.density is not None and abs(density / system.density - 1) > 0.005:
+        differs.append(f"density {density:.4g}, there {system.density:.4g}")
     said = f"system {system.name}: "
     return said + ("composition and density as there" if not differs else "; ".join(differs))

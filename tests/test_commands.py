@@ -9,6 +9,7 @@ from glasslib import book, cli, frames, pretrained, simulate
 
 DATA = book.root() / "data" / "2-autoencoder-3d" / "isoconfigurational"
 WARMER = DATA / "kob-andersen-0.55-0.gsd"
+KA = ["--system", "kob-andersen"]
 SYSTEM = """
 name: soft
 dimensions: 3
@@ -196,10 +197,30 @@ def write_dump(path, frame):
             "no file no.yaml",
         ),
         (["predict", "FILE", "-o", "out.gsd", "--rename", "A"], "expected such as Ni=A"),
+        *(
+            (["predict", "FILE", "-o", "o.gsd", "--model", "ka-0.5-thermal", "--kT", kT], told)
+            for kT, told in {"0": "kT is 0.0", "nan": "kT is nan", "-1": "kT is -1.0"}.items()
+        ),
+        (["predict", "FILE", "-o", "FILE", "--model", "ka-0.5-thermal"], "is the input"),
+        (["predict", "FILE", "-o", "folder.gsd"], "Is a directory"),
+        (["describe", "FILE", "-o", "o.npz", "--inherent", "--system", "hard-spheres"], "hard"),
+        (
+            ["describe", "FILE", "-o", "o.npz", "--system", "hard-disks"],
+            "is 3D; system 'hard-disks' is 2D",
+        ),
+        (
+            ["describe", "FILE", "-o", "o.npz", "--descriptors", "bond-order,bond-order"],
+            "each once",
+        ),
+        (
+            ["label", "FILE", "-o", "o.gsd", "--times", "1", "--jobs", "0", *KA],
+            "--jobs is 0",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(call, told, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.gsd").mkdir()
     bare = start(frames.read(WARMER)[0])
     call = [str(frames.write("frame.gsd", bare)) if word == "FILE" else word for word in call]
     assert cli.main(call) == 2

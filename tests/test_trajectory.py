@@ -158,6 +158,12 @@ def test_requests_that_cannot_be_met_are_refused_in_one_line(tmp_path):
         "both given": lambda: trajectory.read(path, dt=DT, times=[0, 1]),
         "holds 8 frames, times 2": lambda: trajectory.read(path, times=[0, 1]),
         "do not ascend": lambda: trajectory.read(path, times=[0, 1, 1, 2, 3, 4, 5, 6]),
+        "or are not finite": lambda: trajectory.read(path, times=[*range(7), np.inf]),
+        "no frame 8; expected a whole number": lambda: t.mobility(1.0, start=8),
+        "no frame 0.5": lambda: t.find(1.0, start=0.5),
+        "has no frame 99": lambda: t.run_again(99, kT=1, n_replicas=1, sample_times=[1]),
+        "r_max is nan": lambda: t.radial_distribution(r_max=np.nan),
+        "expected two species": lambda: t.radial_distribution(("A",)),
         "knows A, B. Say rename=": lambda: trajectory.read(
             path, rename={"A": "Ni"}, system="kob-andersen"
         ),
