@@ -110,6 +110,8 @@ def test_bad_input(at_rest):
         * (np.arange(3) < system.dimensions)
     )
     refuses(lambda: elastic_response(hot, system), "no minimum", "inherent_structure")
+    for near in (0.0, -1.0, float("nan")):
+        refuses(lambda near=near: elastic_response(frame, system, near=near), "near", str(near))
     hard = systems.get("hard-spheres")
     refuses(lambda: elastic_response(frame, hard), "hard particles", "Hessian")
     many = frames.build(rng.uniform(-9, 9, (5001, 3)), 20.0, [0] * 5001, types=["A", "B"])

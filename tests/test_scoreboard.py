@@ -128,6 +128,59 @@ def test_bad_input(made):
         refuses(lambda: compete([infinite], made, SYSTEM), "finite")
 
 
+class Says:
+    """A model that answers as it is told."""
+
+    def __init__(self, answer=None):
+        self.answer = answer
+
+    def get_params(self, deep=False):
+        return {"answer": self.answer}
+
+    def fit(self, X, D):
+        self.n_times = D.shape[1]
+        return self
+
+    def predict(self, X):
+        return self.answer(len(X), self.n_times)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda n, t: np.full((n, t), np.nan),
+        lambda n, t: np.ones((t, n)),
+        lambda n, t: np.ones(n - 1),
+        lambda n, t: np.ones(n),  # one time of two
+    ],
+)
+def test_predictions_that_are_none_are_no_score(made, answer):
+    one = Predictor("oracle", look, Says(answer))
+    # the mean row is asked about first, for pooled scores
+    refuses(lambda: compete([one], made, SYSTEM), "'oracle'", "expected", "finite numbers")
+
+
+def test_what_is_missing_is_told(made):
+    seen = Predictor("seen", lambda f, s: look(f, s)[:, 0])
+    refuses(lambda: compete([seen, seen], made, SYSTEM), "['seen', 'seen']")
+    refuses(lambda: compete([seen], made, SYSTEM, n_folds=1), "n_folds is 1")
+    refuses(lambda: compete([seen], made, SYSTEM, n_train=0), "n_train is 0")
+    refuses(
+        lambda: compete([Predictor("none", lambda f, s: None)], made, SYSTEM), "'none'", "NoneType"
+    )
+    swapped = frames.copy(made[0])
+    swapped.particles.types = ["B", "A"]
+    refuses(lambda: compete([seen], [swapped], SYSTEM), "['B', 'A']", "['A', 'B']")
+    hole = frames.copy(made[0], log=dict(made[0].log))
+    hole.log["particles/propensity"] = hole.log["particles/propensity"] * [1, np.nan]
+    refuses(lambda: compete([seen], [hole], SYSTEM), "configuration 0", "not finite")
+    timeless = frames.copy(made[0], log={k: v for k, v in made[0].log.items() if k != "times"})
+    refuses(lambda: compete([seen], [timeless], SYSTEM), "'times'")
+    only = frames.copy(made[0], log=dict(made[0].log))
+    only.particles.typeid = np.zeros(only.particles.N, dtype=np.uint32)
+    assert {r.species for r in compete([seen], [only], SYSTEM)} == {"A", ALL}
+
+
 def test_stored_and_tabulated(made, tmp_path):
     asked = []
 

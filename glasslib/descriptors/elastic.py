@@ -59,7 +59,8 @@ def elastic_response(frame: Frame, system: System, *, near: float = 1.4) -> np.n
     Raises
     ------
     ValueError
-        For hard particles, or more than :data:`LARGEST` degrees of freedom.
+        For hard particles, more than :data:`LARGEST` degrees of freedom, or ``near`` that is no
+        positive distance.
     glasslib.geometry.FrameError
         For a frame that is no minimum: some displacement lowers its energy.
     """
@@ -68,6 +69,8 @@ def elastic_response(frame: Frame, system: System, *, near: float = 1.4) -> np.n
             f"system {system.name!r} is made of hard particles, which have no Hessian; ask for a "
             "soft potential."
         )
+    if not 0 < near < np.inf:
+        raise ValueError(f"near is {near}; expected a positive distance, σ_AA.")
     snapshots.check(frame, system=system)
     d, n = system.dimensions, frame.particles.N
     if n * d > LARGEST:

@@ -150,10 +150,17 @@ def compete(
     Raises
     ------
     ValueError
-        Without configurations or labels, for times that differ, or a description that does not
-        fit or is not finite.
+        Without configurations or finite labels; for times that differ, species in another order
+        than the system's, two predictors of one name, fewer than two folds; for a description or
+        a prediction that does not fit or is not finite.
     """
-    labels, times = _labels(made, label)
+    labels, times = _labels(made, system, label)
+    for name, value, least in (("n_folds", n_folds, 2), ("n_train", n_train, 1)):
+        if value is not None and value < least:
+            raise ValueError(f"{name} is {value}; expected {least} or more.")
+    names = [one.name for one in predictors]
+    if len(set(names)) < len(names):
+        raise ValueError(f"predictors are called {names}; expected a name of its own for each.")
     rows: list[Row] = []
     for one in predictors:
         if one.suits(system) and (not one.learns or len(made) >= 3):
@@ -161,17 +168,30 @@ def compete(
     return rows
 
 
-def _labels(made: Sequence[Frame], label: str) -> tuple[list[np.ndarray], np.ndarray]:
+def _labels(
+    made: Sequence[Frame], system: System, label: str
+) -> tuple[list[np.ndarray], np.ndarray]:
     if not made:
         raise ValueError("no configurations; expected one at least.")
     found = []
     for c, f in enumerate(made):
-        if f"particles/{label}" not in f.log:
+        for name in (f"particles/{label}", "times"):
+            if name not in f.log:
+                raise ValueError(
+                    f"configuration {c} has no log[{name!r}]; label it with "
+                    "simulate.isoconfigurational, or name another label."
+                )
+        if list(f.particles.types) != list(system.types):
             raise ValueError(
-                f"configuration {c} has no log['particles/{label}']; label it with "
-                "simulate.isoconfigurational, or name another label."
+                f"configuration {c} has types {list(f.particles.types)}; expected "
+                f"{list(system.types)} in this order: frames.build gives it."
             )
         values = np.asarray(f.log[f"particles/{label}"], dtype=float)
+        if not np.all(np.isfinite(values)):
+            raise ValueError(
+                f"configuration {c}: log['particles/{label}'] holds numbers that are not finite; "
+                "label all particles."
+            )
         found.append(values.reshape(len(values), -1))
     times = np.asarray(made[0].log["times"], dtype=float)
     for c, (f, values) in enumerate(zip(made, found)):
@@ -186,8 +206,18 @@ def _labels(made: Sequence[Frame], label: str) -> tuple[list[np.ndarray], np.nda
 def _ask(one, made, system, labels, times, n_folds, n_train, seed) -> list[Row]:
     begin, tables = time.process_time(), []
     for c, f in enumerate(made):
-        X = np.asarray(one.describe(f, system), dtype=float)
-        X = X.reshape(len(X), -1)
+        X = np.asarray(one.describe(f, system))
+        if X.ndim == 0 or X.dtype.kind not in "biuf":
+            raise ValueError(
+                f"predictor {one.name!r}, configuration {c}: describe gave {type(X[()]).__name__}; "
+                f"expected numbers of all {f.particles.N} particles."
+            )
+        X = X.reshape(len(X), -1).astype(float)
+        if X.shape[1] != (tables[0] if tables else X).shape[1]:
+            raise ValueError(
+                f"predictor {one.name!r}, configuration {c}: {X.shape[1]} numbers a particle, "
+                f"{tables[0].shape[1]} in the first; expected as many in each."
+            )
         if len(X) != f.particles.N or not np.all(np.isfinite(X)):
             raise ValueError(
                 f"predictor {one.name!r}, configuration {c}: a description of shape {X.shape}; "
@@ -212,6 +242,8 @@ def _ask(one, made, system, labels, times, n_folds, n_train, seed) -> list[Row]:
         seen = int(max(c[2] for c in costs))
         name = system.types[s] if s != ALL else ALL
         present = [c for c, m in enumerate(include) if m.any()]
+        if not present:
+            continue
         P, B, D = ([x[c][include[c]] for c in present] for x in (found, level, labels))
         for k, t in enumerate(times):
             each = [_pearson(p[:, k], d[:, k]) for p, d in zip(P, D)]
@@ -243,7 +275,9 @@ def _foretell(one, made, tables, labels, mine, found, level, n_folds, n_train, s
     learn, predict, asked, seen = 0.0, 0.0, 0, 0
     folds = [range(k, len(made), n_folds) for k in range(min(n_folds, len(made)))]
     for fold in folds:
-        kept = [c for c in range(len(made)) if c not in fold][:n_train]
+        kept = [c for c in range(len(made)) if c not in fold and mine[c].any()][:n_train]
+        if not kept or not any(mine[c].any() for c in fold):
+            continue
         X = np.concatenate([tables[c][mine[c]] for c in kept])
         D = np.concatenate([learned[c][mine[c]] for c in kept])
         groups = np.repeat(kept, [mine[c].sum() for c in kept])
@@ -254,12 +288,19 @@ def _foretell(one, made, tables, labels, mine, found, level, n_folds, n_train, s
         center = model.predict(X.mean(axis=0)[None]).reshape(-1)
         begin = time.process_time()
         for c in fold:
-            found[c][mine[c]] = model.predict(tables[c][mine[c]]).reshape(-1, D.shape[1])
+            told = np.asarray(model.predict(tables[c][mine[c]]), dtype=float)
+            told = told[:, None] if told.ndim == 1 else told
+            if told.shape != (mine[c].sum(), D.shape[1]) or not np.all(np.isfinite(told)):
+                raise ValueError(
+                    f"predictor {one.name!r}, configuration {c}: its model predicts an array "
+                    f"{told.shape}; expected {(int(mine[c].sum()), D.shape[1])} of finite numbers."
+                )
+            found[c][mine[c]] = told
             level[c][mine[c]] = center
             asked += int(mine[c].sum())
         predict += time.process_time() - begin
         seen = max(seen, len(kept))
-    return np.array([learn / len(folds), predict / asked, seen])
+    return np.array([learn / len(folds), predict / max(asked, 1), seen])
 
 
 def _move(frame: Frame, D: np.ndarray, mine: np.ndarray, seed: int) -> np.ndarray:
