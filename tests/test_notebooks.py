@@ -14,7 +14,7 @@ LECTURES = [
     for page in PAGES
     if (book.root() / "notebooks" / page.split("/")[0] / "claims.yml").is_file()
     or page.startswith("7-batches/")
-    or page in ("0-start/own-trajectory", "0-start/play")
+    or page in ("0-start/own-trajectory", "0-start/play", "6-scoreboard/scoreboard")
 ]
 
 
@@ -48,13 +48,15 @@ def test_lectures_are_short_and_open_with_their_answer(page):
     assert "**Answer.**" in prose[0]
     headings = [line for text in prose for line in text.splitlines() if line.startswith("#")]
     thing = "row" if page.startswith("7-batches/") else "particle"
-    for part in (f"## One {thing}, by hand", "## Scorecard", "## Try"):
+    scores = "## The board" if page == "6-scoreboard/scoreboard" else "## Scorecard"
+    for part in (f"## One {thing}, by hand", scores, "## Try"):
         assert part in headings
     assert any(line.startswith("## The strongest doubt") for line in headings)
     assert sum(len(text.split()) for text in prose) <= 1000
     # a number in prose would have to be read again after every run: the cells print them
+    # (what stands between backticks is a name or a setting)
     for text in prose:
-        assert not re.search(r"(?<![\w.])\d+\.\d", text), text
+        assert not re.search(r"(?<![\w.])\d+\.\d", re.sub(r"`[^`\n]*`", "", text)), text
     code = [c for c in notebook.cells if c.cell_type == "code"]
     for cell in code:
         lines = cell.source.splitlines()
