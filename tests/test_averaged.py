@@ -180,7 +180,7 @@ def liquid():
     made = []
     for c in range(4):
         f = simulate.liquid(system, kT=1.0, melt_time=2, duration=2, seed=c, engine="lammps")
-        quiet = simulate.inherent_structure(f, system, engine="lammps")
+        quiet = simulate.inherent_structure(f, system, force_tolerance=0.5, engine="lammps")
         rng = np.random.default_rng(c)
         e = averaged.averaged_energies(quiet.log["particles/energy"], quiet)[:, 8]
         D = np.column_stack([e + 0.01 * rng.normal(size=900), rng.normal(size=900)])
@@ -194,15 +194,16 @@ def liquid():
     return system, made
 
 
+def early(made):
+    """The first of two times alone: the one that structure foretells."""
+    names = ("particles/propensity", "particles/propensity_variance")
+    return [frames.copy(f, log={k: np.asarray(f.log[k])[:, :1] for k in names}) for f in made]
+
+
 @pytest.mark.slow
 def test_a_survey_of_frames_of_ones_own(liquid, tmp_path):
     system, made = liquid
-    early = [frames.copy(f, log={k: np.asarray(v)[:, :1] if k.startswith("particles/prop") else v
-                                 for k, v in f.log.items()} | {"times": np.array([1.0])})
-             for f in made]  # fmt: skip
-    for f in early:
-        f.log = {k: f.log[k] for k in ("particles/propensity", "particles/propensity_variance")}
-    stock = averaged.take_frames(early, system)
+    stock = averaged.take_frames(early(made), system)
     assert stock.n == 4
     assert stock.load()[0].log["particles/propensity"].shape == (900,)
     found = averaged.survey_public(tmp_path, stock, SMALL, mode="own")
@@ -356,15 +357,15 @@ def test_a_model_is_asked_about_a_liquid_it_has_not_seen(liquid):
 @pytest.mark.slow
 def test_models_are_taught_once(liquid, tmp_path, monkeypatch):
     system, made = liquid
-    stock = averaged.take_frames(made, system)
+    stock = averaged.take_frames(early(made), system)
     asking.teach(tmp_path, stock, SMALL, stem="mine", engine="lammps")
     models = asking.load_models(tmp_path, system, SMALL, stem="mine")
     table = asking.look(made[0], system, SMALL, engine="lammps")
     A = made[0].particles.typeid == 0
     for name, model in models.items():
         said = model.predict(table[name])[:, 0]
-        r = np.corrcoef(said, stock.load()[0].log["particles/propensity"][A])[0, 1]
-        assert r > 0.3
+        r = np.corrcoef(said, stock.load()[0].log["particles/propensity"][A].ravel())[0, 1]
+        assert r > 0.5, name
     monkeypatch.setattr(averaged, "Tables", None)  # a second call makes nothing
     asking.teach(tmp_path, stock, SMALL, stem="mine", engine="lammps")
 

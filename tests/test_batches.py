@@ -678,6 +678,8 @@ def test_ctrl_c_ends_workers_without_a_traceback(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW, str(tmp_path / "x")], env=environment(), cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # a shell's background job ignores it, and its children with it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdout.readline() == "running\n"
     children = f"/proc/{process.pid}/task/{process.pid}/children"
