@@ -82,9 +82,9 @@ def finished(path: str | os.PathLike, n: int) -> float:
 def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None:
     """Run the jobs that are not finished, the longest first, in ``n_jobs`` processes.
 
-    A killed production resumes where it stood when it is called again; its workers end with it.
-    What is finished is read,
-    and refused if other settings made it. A job that fails ends the others at once, each resuming
+    A killed production resumes where it stood when it is called again; its workers end with it,
+    and what they have left beside their files is removed. What is finished is read, and refused
+    if other settings made it. A job that fails ends the others at once, each resuming
     from its last draw or window, and its error is raised.
 
     Parameters
@@ -97,6 +97,9 @@ def produce(jobs: Sequence[Job], *, n_jobs: int = -1, poll: float = 2.0) -> None
     from joblib.externals.loky import ProcessPoolExecutor
     from tqdm import tqdm
 
+    for job in jobs:
+        for path, _, _ in job.writes:
+            writing.tidy(Path(path))
     todo = sorted((j for j in jobs if j.done() < j.cost), key=lambda j: j.done() - j.cost)
     for j in jobs:
         if j.done() >= j.cost:

@@ -89,6 +89,14 @@ def sweep(path: Path) -> None:
                     os.unlink(entry.path)
 
 
+def tidy(path: Path) -> None:
+    """:func:`sweep`, and the lock of a writer that was killed when its file was just finished."""
+    sweep(path)
+    if path.with_name(f".{path.name}.lock").exists():
+        with contextlib.suppress(BusyError), claim(path):
+            pass  # whoever lets go removes it
+
+
 @contextlib.contextmanager
 def claim(path: str | os.PathLike, *, wait: bool = False) -> Iterator[None]:
     """Be the only one that writes ``path``, a file or a folder, while the context lasts.

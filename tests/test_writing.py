@@ -259,14 +259,28 @@ PRODUCE = """
 import sys
 from pathlib import Path
 from glasslib import production, systems
-disks = systems.get("hard-disks").with_(n=60)
+disks = systems.get("hard-disks").with_(n=600)
 jobs = [production.ensemble_job(disks, 0.5, c, folder=Path(sys.argv[1]), window=40.0, draws=2.0,
                                 n_replicas=2, n_times=4) for c in range(2)]
 production.produce(jobs, n_jobs=2, poll=0.1)
 """
 
 
+def test_locks_of_the_dead_are_tidied_and_those_of_the_living_stay(tmp_path):
+    path = tmp_path / "x.gsd"
+    lock = tmp_path / ".x.gsd.lock"
+    lock.write_text(json.dumps({"pid": 2**22 + 1, "host": "here", "since": "then"}))
+    writing.tidy(path)
+    assert not lock.exists()
+    with writing.claim(path):
+        writing.tidy(path)
+        assert lock.exists()
+    assert not lock.exists()
+    writing.tidy(tmp_path / "nowhere" / "x.gsd")  # nothing to do
+
+
 def test_a_killed_production_takes_its_workers_along_and_resumes(tmp_path):
+    disks = systems.get("hard-disks").with_(n=600)  # slow enough that both are seen at work
     process = start(PRODUCE, tmp_path)
     locks = [tmp_path / "equilibrated" / f".hard-disks-0.5-{c}.gsd.lock" for c in range(2)]
     windows = [tmp_path / "equilibrated" / f"hard-disks-0.5-{c}.gsd.parts/0000" for c in range(2)]
@@ -281,7 +295,7 @@ def test_a_killed_production_takes_its_workers_along_and_resumes(tmp_path):
     wait_for(lambda: all(map(gone, workers)), seconds=60)
     jobs = [
         production.ensemble_job(
-            DISKS, 0.5, c, folder=tmp_path, window=40.0, draws=2.0, n_replicas=2, n_times=4
+            disks, 0.5, c, folder=tmp_path, window=40.0, draws=2.0, n_replicas=2, n_times=4
         )
         for c in range(2)
     ]
@@ -292,7 +306,7 @@ def test_a_killed_production_takes_its_workers_along_and_resumes(tmp_path):
     for folder in ("equilibrated", "isoconfigurational"):
         assert {p.name for p in (tmp_path / folder).iterdir()} == names
     whole = simulate.equilibrated(
-        DISKS, eta=0.5, sample_times=simulate.log_times(DISKS, 40.0, n=4), seed=1
+        disks, eta=0.5, sample_times=simulate.log_times(disks, 40.0, n=4), seed=1
     )
     same(frames.read(tmp_path / "equilibrated" / "hard-disks-0.5-1.gsd")[0], whole)
 
