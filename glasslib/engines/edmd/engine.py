@@ -119,7 +119,27 @@ _NO_LANDSCAPE = (
 
 
 def begin(frame: Frame, system: System, *, kT: float, seed: int) -> Simulation:
-    """A simulation that begins from a frame."""
+    """A simulation that begins from a frame.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        As for :meth:`Edmd.run`; overlaps that single precision explains are undone.
+    system : glasslib.systems.System
+        Hard particles.
+    kT : float
+        Temperature of velocities that are drawn, with ``seed``, where the frame has none.
+    seed : int
+
+    Returns
+    -------
+    glasslib.engines.edmd.Simulation
+
+    Raises
+    ------
+    glasslib.engines.EngineError
+        For overlaps beyond rounding.
+    """
     d, n = system.dimensions, frame.particles.N
     box = np.asarray(frame.configuration.box[:d], dtype=np.float64)
     kinds = [frame.particles.types[t] for t in frame.particles.typeid]
