@@ -80,7 +80,7 @@ def make_in_parts(
         whole files may be of any that was not asked for otherwise.
     progress : callable or None
         Called with (frames done, frames in all).
-    driver : Engine
+    driver : glasslib.engines.base.Engine
     drop : sequence of str
         Log entries that later frames begin from and the finished file does without.
 
