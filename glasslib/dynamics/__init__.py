@@ -43,6 +43,9 @@ from glasslib.dynamics.scattering import (
     wavevectors,
 )
 
+# studies.temperatures asks for it here, and its source belongs to stored results
+from glasslib.geometry import nearest_image as nearest_image
+
 __all__ = [
     "Diffusion",
     "PairLabels",
