@@ -189,6 +189,14 @@ def write_dump(path, frame):
         (["describe", "FILE", "-o", "out.csv"], ".npz or .parquet"),
         (["describe", "FILE", "-o", "o.npz", "--descriptors", "soap"], "soap is none"),
         (["describe", "FILE", "-o", "o.npz", "--descriptors", "energies"], "say --system"),
+        *(
+            (["describe", "FILE", "-o", "o.npz", "--n-max", n], f"--n-max is {n}; expected 0 to")
+            for n in ("21", "1000000", "-1")
+        ),
+        *(
+            (["label", "FILE", "-o", "o.gsd", "--times", t, *KA], f"--times is {t!r}; expected")
+            for t in ("1e-9", "0", "-1", "1e-9,1", "2,1", "1,1", "inf", "nan")
+        ),
         (["label", "FILE", "-o", "o.gsd", "--times", "1"], "say --system"),
         (["label", "FILE", "-o", "o.gsd", "--times", "a", "--system", "kob-andersen"], "'a'"),
         (["label", "FILE", "-o", "o.gsd", "--times", "1", "--system", "ka"], "unknown system 'ka'"),
