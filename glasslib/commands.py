@@ -53,7 +53,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--inherent", action="store_true", help="where particles would rest; needs --system"
     )
     describe.add_argument("--r-c", type=float, default=2.3, help="reach of averages, σ (2.3)")
-    describe.add_argument("--n-max", type=int, default=0, help=f"generations of averages, to {N_MAX} (0)")
+    describe.add_argument("--n-max", type=int, default=0, help=f"generations, to {N_MAX} (0)")
     describe.add_argument("--engine", default="auto", help="who quenches: auto, hoomd or lammps")
 
     label = commands.add_parser("label", help="propensities from fresh runs of every frame")
