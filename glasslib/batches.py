@@ -32,10 +32,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import book, production, running, writing
-from .studies import productions
+from . import book, running, writing
+
+if TYPE_CHECKING:
+    from . import production
 
 PLAN = "plan.json"
 _SWEEP = ("name", "preset", "seeds", "timeout", "threads", "pages", "simulations")
@@ -133,6 +135,7 @@ def _add_runs(sweep: Sweep, entry: Any, common: Mapping[str, Any]) -> None:
 
 def _add_simulations(sweep: Sweep, entry: Any, common: Mapping[str, Any]) -> None:
     _check_keys(entry, _SIMULATION, "an entry of simulations")
+    productions = _productions()
     chapter = book.chapter_name(entry.get("chapter", ""))
     declared = find_simulation_parameters(chapter)
     page = f"{chapter}/simulation"
@@ -150,6 +153,13 @@ def _add_simulations(sweep: Sweep, entry: Any, common: Mapping[str, Any]) -> Non
                 )
 
 
+def _productions() -> Any:
+    """What simulates, imported where it is used: most jobs of a sweep run a page and need none."""
+    from .studies import productions
+
+    return productions
+
+
 def find_simulation_parameters(chapter: str) -> dict[str, running.Parameter]:
     """What a chapter's page *simulation* declares: the parameters of its jobs."""
     return running.parameters(running.find_page(f"{chapter}/simulation")[1])
@@ -158,7 +168,7 @@ def find_simulation_parameters(chapter: str) -> dict[str, running.Parameter]:
 def list_chapter_jobs(chapter: str) -> list[production.Job]:
     """Jobs of a chapter as its page *simulation* has them, in the data folder of the moment."""
     defaults = _full(find_simulation_parameters(chapter), {})
-    return productions.list_jobs(chapter, book.data_root() / chapter, **defaults)
+    return _productions().list_jobs(chapter, book.data_root() / chapter, **defaults)
 
 
 def _same_job(old: Mapping, new: Mapping, declared: Mapping, data: Path) -> bool:
@@ -166,7 +176,9 @@ def _same_job(old: Mapping, new: Mapping, declared: Mapping, data: Path) -> bool
     if old is new:
         return True
     made = [
-        productions.list_jobs(s["chapter"], data / s["chapter"], **_full(declared, s["parameters"]))
+        _productions().list_jobs(
+            s["chapter"], data / s["chapter"], **_full(declared, s["parameters"])
+        )
         for s in (old, new)
     ]
     a, b = (jobs[s["job"]].make for jobs, s in zip(made, (old, new)))
@@ -333,7 +345,7 @@ def _look_at_simulation(sweep: Sweep, folder: Path, name: str) -> str:
 def _find_job(simulation: Mapping[str, Any], data: Path) -> production.Job:
     chapter = simulation["chapter"]
     full = _full(find_simulation_parameters(chapter), simulation["parameters"])
-    return productions.list_jobs(chapter, data / chapter, **full)[simulation["job"]]
+    return _productions().list_jobs(chapter, data / chapter, **full)[simulation["job"]]
 
 
 def _describe_files(paths: Iterator[Path]) -> dict[str, list[int]]:

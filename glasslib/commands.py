@@ -200,7 +200,7 @@ def _describe(a: argparse.Namespace) -> int:
     if a.output.suffix == ".parquet":
         from glasslib import gathering
 
-        gathering.find_pyarrow()
+        gathering.find_pyarrow(".npz")
     if not 0 <= a.n_max <= N_MAX:
         raise ValueError(f"--n-max is {a.n_max}; expected 0 to {N_MAX} generations")
     frames.check_writable(a.output)
