@@ -278,10 +278,9 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
         with ``needs`` (names of simulations) and ``id`` (Snakemake's wildcards hold no commas).
     """
     simulations = {
-        name: s | {"state": _look_at_simulation(sweep, folder, name)}
-        for name, s in sweep.simulations.items()
+        name: s | _look_at_simulation(sweep, folder, name) for name, s in sweep.simulations.items()
     }
-    keys: dict[str, str] = {}
+    keys: dict[tuple[str, ...], str] = {}
     declared: dict[str, dict] = {}
     chapters: dict[str, set[str]] = {}
     runs = {}
@@ -292,22 +291,18 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
                 path = running.find_page(page)[1]
                 declared[page] = running.parameters(path)
                 chapters[page] = {f.name for f in running.data_folders(page, path)}
-                keys[page] = ""
             full = _full(declared[page], run["values"])
-            needs = [
-                one
-                for one, s in simulations.items()
-                if s["chapter"] in chapters[page] and _shares(full, s)
-            ]
+            needs = _find_needs(full, chapters[page], simulations)
             state = "missing"
             if (folder / name / "results.json").is_file():
                 if any(simulations[one]["state"] != "finished" for one in needs):
                     state = "stale"
                 else:
                     path = running.find_page(page)[1]
-                    keys[page] = keys[page] or running.page_key(page, path)
+                    which = (page, *needs)
+                    keys[which] = keys.get(which) or _page_key(page, path, simulations, needs)
                     values = running.check_parameters(page, declared[page], run["values"])
-                    key = running.run_key(page, path, values, common=keys[page])
+                    key = running.run_key(page, path, values, common=keys[which])
                     there = running.finished(folder / name, page.split("/")[-1])
                     state = "finished" if there and there.get("key") == key else "stale"
             runs[name] = run | {"state": state, "needs": needs, "id": _name_mark(name)}
@@ -322,24 +317,54 @@ def _name_mark(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
+def _find_needs(
+    values: Mapping[str, Any], chapters: set[str], simulations: Mapping[str, Any]
+) -> list[str]:
+    """Simulations that a run with these values reads; all of a chapter where none fits it."""
+    needs: list[str] = []
+    for chapter in sorted(chapters):
+        mine = [name for name, s in simulations.items() if s["chapter"] == chapter]
+        needs += [name for name in mine if _shares(values, simulations[name])] or mine
+    return needs
+
+
 def _shares(values: Mapping[str, Any], simulation: Mapping[str, Any]) -> bool:
-    """Whether a run with these values reads that simulation: what both name is equal."""
+    """Whether what a run and a simulation both name is equal, or lists with something in common."""
     return all(
-        values[name] == value
+        values[name] == value or _overlap(values[name], value)
         for name, value in simulation["parameters"].items()
         if name in values and name != "seed"
     )
 
 
-def _look_at_simulation(sweep: Sweep, folder: Path, name: str) -> str:
+def _overlap(one: Any, other: Any) -> bool:
+    return isinstance(one, list) and isinstance(other, list) and any(x in other for x in one)
+
+
+def _page_key(page: str, path: Path, simulations: Mapping[str, Any], needs: Sequence[str]) -> str:
+    """:func:`glasslib.running.page_key` of a run: of what is simulated, only what it needs counts.
+
+    Others may be under way, or come to the sweep later; results that pages keep beside them have
+    fingerprints of their own.
+    """
+    only: dict[str, set[str]] = {s["chapter"]: set() for s in simulations.values()}
+    for name in needs:
+        only[simulations[name]["chapter"]] |= set(simulations[name]["writes"])
+    return running.page_key(page, path, only)
+
+
+def _look_at_simulation(sweep: Sweep, folder: Path, name: str) -> dict[str, Any]:
+    """The state of a simulation, and its files in the chapter's folder."""
+    job = _find_job(sweep.simulations[name], sweep.data)
+    chapter = sweep.data / sweep.simulations[name]["chapter"]
+    found = {"writes": [path.relative_to(chapter).as_posix() for path, _, _ in job.writes]}
     mark = folder / "simulations" / f"{name}.json"
     try:
         left = json.loads(mark.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return "missing"
-    job = _find_job(sweep.simulations[name], sweep.data)
+        return found | {"state": "missing"}
     same = left == _describe_files(path for path, _, _ in job.writes)
-    return "finished" if same and job.done() >= job.cost else "stale"
+    return found | {"state": "finished" if same and job.done() >= job.cost else "stale"}
 
 
 def _find_job(simulation: Mapping[str, Any], data: Path) -> production.Job:
@@ -420,9 +445,11 @@ def run(name: str, made: Mapping[str, Any], folder: Path) -> None:
     """Execute one run of a plan into its folder, and mark it."""
     one = made["runs"][name]
     with data_of(made["data"]):
+        path = running.find_page(one["page"])[1]
         done = running.run_page(
             one["page"], parameters=one["values"], output=folder / name, force=True,
             timeout=made["timeout"] or None, threads=made["threads"],
+            common=_page_key(one["page"], path, made["simulations"], one["needs"]),
         )  # fmt: skip
     (folder / "done").mkdir(exist_ok=True)
     (folder / "done" / one["id"]).touch()

@@ -24,7 +24,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -494,7 +494,7 @@ def reads_results(path: Path) -> bool:
     return "results" in read_notebook(path).metadata.get("glasslib", {}).get("data", [])
 
 
-def data_digest(folders: list[Path]) -> str:
+def data_digest(folders: list[Path], only: Mapping[str, Collection[str]] | None = None) -> str:
     """Hash of the names and contents of all finished files below some folders.
 
     Hidden files and ``.parts`` folders are work in progress and left out.
@@ -503,6 +503,8 @@ def data_digest(folders: list[Path]) -> str:
     ----------
     folders : list of pathlib.Path
         Missing folders count as empty.
+    only : dict, optional
+        Name of a folder to the files in it that count, ``a/b.gsd``; all in those it leaves out.
 
     Returns
     -------
@@ -513,7 +515,9 @@ def data_digest(folders: list[Path]) -> str:
         for file in sorted(folder.rglob("*")):
             inside = file.relative_to(folder).parts
             unfinished = any(p.startswith(".") or p.endswith(".parts") for p in inside)
-            if file.is_file() and not unfinished:
+            counts = only is None or folder.name not in only
+            counts = counts or file.relative_to(folder).as_posix() in only[folder.name]
+            if counts and file.is_file() and not unfinished:
                 digest.update(f"{folder.name}/{file.relative_to(folder).as_posix()}\0".encode())
                 with file.open("rb") as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -555,14 +559,17 @@ def run_key(page: str, path: Path, values: Mapping[str, Any], *, common: str = "
     return hashlib.sha256(f"{common or page_key(page, path)}\n{text}".encode()).hexdigest()
 
 
-def page_key(page: str, path: Path) -> str:
-    """The part of :func:`run_key` that all runs of a page share: all but the parameters."""
+def page_key(page: str, path: Path, only: Mapping[str, Collection[str]] | None = None) -> str:
+    """The part of :func:`run_key` that all runs of a page share: all but the parameters.
+
+    ``only`` as for :func:`data_digest`.
+    """
     from . import engines
 
     parts = [
         source_digest(path),
         code_digest(),
-        data_digest(data_folders(page, path)),
+        data_digest(data_folders(page, path), only),
         external_digest(path),
         json.dumps(engines.fingerprint(), sort_keys=True),
     ]
@@ -689,6 +696,7 @@ def run_page(
     force: bool = False,
     live: bool = False,
     threads: int | None = None,
+    common: str = "",
 ) -> Run:
     """Execute a page with papermill, or reuse a finished run of the same key.
 
@@ -711,6 +719,8 @@ def run_page(
         Pass what the cells print on to the terminal.
     threads : int, optional
         Threads for OpenMP, BLAS, torch and numba in the page; the environment's by default.
+    common : str, optional
+        As for :func:`run_key`.
 
     Returns
     -------
@@ -738,7 +748,7 @@ def run_page(
     shown = {name: p.default for name, p in declared.items()} | values
     if output and not force:
         _check_owner(directory, page, declared, shown)
-    key = run_key(page, path, values)
+    key = run_key(page, path, values, common=common)
     if not force and chosen != "paper":
         content = finished(directory, leaf, key)
         if content is not None:

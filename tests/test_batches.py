@@ -274,6 +274,50 @@ def test_simulations_come_before_the_pages_that_read_them(liquids):
     ]  # fmt: skip
 
 
+def test_a_run_depends_on_the_simulations_it_reads_and_on_no_others(liquids):
+    text = """name: some
+simulations: [{chapter: 1, parameters: {n: 20}}]
+pages: [{page: 1/page, preset: smoke, parameters: {seed: 0}}]
+"""
+    name = "1-test/page/smoke,seed=0"
+    (liquids / "sweep.yaml").write_text(text)
+    sweep, folder = batches.read_sweep("sweep.yaml")
+    made = batches.plan(sweep, folder)
+    batches.write_plan(made, folder)
+    for one in sweep.simulations:
+        batches.simulate(one, made, folder)
+    batches.run(name, made, folder)
+
+    def state():
+        return batches.plan(sweep, folder)["runs"][name]["state"]
+
+    assert state() == "finished"
+    # what another simulation, or a page, leaves beside them is none of its business
+    (folder / "data" / "1-test" / "other.gsd").write_text("of another temperature")
+    assert state() == "finished"
+    (folder / "data" / "1-test" / "liquid-1.gsd").write_text("another liquid")
+    assert state() == "stale"
+
+
+@pytest.mark.parametrize(
+    ("values", "needed"),
+    [
+        ({"T": [1], "n": 10}, ["a"]),
+        ({"T": [2, 1], "n": 10}, ["a", "b"]),
+        ({"n": 10}, ["a", "b"]),
+        ({"T": [3], "n": 10}, ["a", "b"]),  # none fits: better to wait than to miss
+        ({"T": [1], "n": 20}, ["a", "b"]),
+    ],
+)
+def test_which_simulations_a_run_waits_for(values, needed):
+    simulations = {
+        "a": {"chapter": "1-x", "parameters": {"T": [1], "n": 10, "seed": 3}},
+        "b": {"chapter": "1-x", "parameters": {"T": [2], "n": 10, "seed": 3}},
+        "c": {"chapter": "2-y", "parameters": {"T": [1], "n": 10}},
+    }
+    assert batches._find_needs(values | {"seed": 0}, {"1-x"}, simulations) == needed
+
+
 def test_two_simulations_of_one_file_are_refused(liquids):
     text = (liquids / "sweep.yaml").read_text()
     twice = text.replace("parameters: {n: 20}", "grid: {n: [20, 30]}")
