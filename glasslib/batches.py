@@ -32,12 +32,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from glasslib import book, production, writing
+from glasslib import book, writing
 from glasslib.book import notebooks, running
 from glasslib.book.keys import data_folders, page_key, run_key
-from glasslib.studies import productions
+
+if TYPE_CHECKING:
+    from glasslib import production
 
 PLAN = "plan.json"
 _SWEEP = ("name", "preset", "seeds", "timeout", "threads", "pages", "simulations")
@@ -135,6 +137,7 @@ def _add_runs(sweep: Sweep, entry: Any, common: Mapping[str, Any]) -> None:
 
 def _add_simulations(sweep: Sweep, entry: Any, common: Mapping[str, Any]) -> None:
     _check_keys(entry, _SIMULATION, "an entry of simulations")
+    productions = _productions()
     chapter = book.chapter_name(entry.get("chapter", ""))
     declared = find_simulation_parameters(chapter)
     page = f"{chapter}/simulation"
@@ -152,6 +155,13 @@ def _add_simulations(sweep: Sweep, entry: Any, common: Mapping[str, Any]) -> Non
                 )
 
 
+def _productions() -> Any:
+    """What simulates, imported where it is used: most jobs of a sweep run a page and need none."""
+    from glasslib.studies import productions
+
+    return productions
+
+
 def find_simulation_parameters(chapter: str) -> dict[str, notebooks.Parameter]:
     """What a chapter's page *simulation* declares: the parameters of its jobs."""
     return notebooks.parameters(notebooks.find_page(f"{chapter}/simulation")[1])
@@ -160,7 +170,7 @@ def find_simulation_parameters(chapter: str) -> dict[str, notebooks.Parameter]:
 def list_chapter_jobs(chapter: str) -> list[production.Job]:
     """Jobs of a chapter as its page *simulation* has them, in the data folder of the moment."""
     defaults = _full(find_simulation_parameters(chapter), {})
-    return productions.list_jobs(chapter, book.data_root() / chapter, **defaults)
+    return _productions().list_jobs(chapter, book.data_root() / chapter, **defaults)
 
 
 def _same_job(old: Mapping, new: Mapping, declared: Mapping, data: Path) -> bool:
@@ -168,7 +178,9 @@ def _same_job(old: Mapping, new: Mapping, declared: Mapping, data: Path) -> bool
     if old is new:
         return True
     made = [
-        productions.list_jobs(s["chapter"], data / s["chapter"], **_full(declared, s["parameters"]))
+        _productions().list_jobs(
+            s["chapter"], data / s["chapter"], **_full(declared, s["parameters"])
+        )
         for s in (old, new)
     ]
     a, b = (jobs[s["job"]].make for jobs, s in zip(made, (old, new)))
@@ -268,10 +280,9 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
         with ``needs`` (names of simulations) and ``id`` (Snakemake's wildcards hold no commas).
     """
     simulations = {
-        name: s | {"state": _look_at_simulation(sweep, folder, name)}
-        for name, s in sweep.simulations.items()
+        name: s | _look_at_simulation(sweep, folder, name) for name, s in sweep.simulations.items()
     }
-    keys: dict[str, str] = {}
+    keys: dict[tuple[str, ...], str] = {}
     declared: dict[str, dict] = {}
     chapters: dict[str, set[str]] = {}
     runs = {}
@@ -282,22 +293,18 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
                 path = notebooks.find_page(page)[1]
                 declared[page] = notebooks.parameters(path)
                 chapters[page] = {f.name for f in data_folders(page, path)}
-                keys[page] = ""
             full = _full(declared[page], run["values"])
-            needs = [
-                one
-                for one, s in simulations.items()
-                if s["chapter"] in chapters[page] and _shares(full, s)
-            ]
+            needs = _find_needs(full, chapters[page], simulations)
             state = "missing"
             if (folder / name / "results.json").is_file():
                 if any(simulations[one]["state"] != "finished" for one in needs):
                     state = "stale"
                 else:
                     path = notebooks.find_page(page)[1]
-                    keys[page] = keys[page] or page_key(page, path)
+                    which = (page, *needs)
+                    keys[which] = keys.get(which) or _page_key(page, path, simulations, needs)
                     values = notebooks.check_parameters(page, declared[page], run["values"])
-                    key = run_key(page, path, values, common=keys[page])
+                    key = run_key(page, path, values, common=keys[which])
                     there = running.finished(folder / name, page.split("/")[-1])
                     state = "finished" if there and there.get("key") == key else "stale"
             runs[name] = run | {"state": state, "needs": needs, "id": _name_mark(name)}
@@ -312,30 +319,60 @@ def _name_mark(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
+def _find_needs(
+    values: Mapping[str, Any], chapters: set[str], simulations: Mapping[str, Any]
+) -> list[str]:
+    """Simulations that a run with these values reads; all of a chapter where none fits it."""
+    needs: list[str] = []
+    for chapter in sorted(chapters):
+        mine = [name for name, s in simulations.items() if s["chapter"] == chapter]
+        needs += [name for name in mine if _shares(values, simulations[name])] or mine
+    return needs
+
+
 def _shares(values: Mapping[str, Any], simulation: Mapping[str, Any]) -> bool:
-    """Whether a run with these values reads that simulation: what both name is equal."""
+    """Whether what a run and a simulation both name is equal, or lists with something in common."""
     return all(
-        values[name] == value
+        values[name] == value or _overlap(values[name], value)
         for name, value in simulation["parameters"].items()
         if name in values and name != "seed"
     )
 
 
-def _look_at_simulation(sweep: Sweep, folder: Path, name: str) -> str:
+def _overlap(one: Any, other: Any) -> bool:
+    return isinstance(one, list) and isinstance(other, list) and any(x in other for x in one)
+
+
+def _page_key(page: str, path: Path, simulations: Mapping[str, Any], needs: Sequence[str]) -> str:
+    """:func:`glasslib.book.keys.page_key` of a run: of what is simulated, only what it needs counts.
+
+    Others may be under way, or come to the sweep later; results that pages keep beside them have
+    fingerprints of their own.
+    """
+    only: dict[str, set[str]] = {s["chapter"]: set() for s in simulations.values()}
+    for name in needs:
+        only[simulations[name]["chapter"]] |= set(simulations[name]["writes"])
+    return page_key(page, path, only)
+
+
+def _look_at_simulation(sweep: Sweep, folder: Path, name: str) -> dict[str, Any]:
+    """The state of a simulation, and its files in the chapter's folder."""
+    job = _find_job(sweep.simulations[name], sweep.data)
+    chapter = sweep.data / sweep.simulations[name]["chapter"]
+    found = {"writes": [path.relative_to(chapter).as_posix() for path, _, _ in job.writes]}
     mark = folder / "simulations" / f"{name}.json"
     try:
         left = json.loads(mark.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return "missing"
-    job = _find_job(sweep.simulations[name], sweep.data)
+        return found | {"state": "missing"}
     same = left == _describe_files(path for path, _, _ in job.writes)
-    return "finished" if same and job.done() >= job.cost else "stale"
+    return found | {"state": "finished" if same and job.done() >= job.cost else "stale"}
 
 
 def _find_job(simulation: Mapping[str, Any], data: Path) -> production.Job:
     chapter = simulation["chapter"]
     full = _full(find_simulation_parameters(chapter), simulation["parameters"])
-    return productions.list_jobs(chapter, data / chapter, **full)[simulation["job"]]
+    return _productions().list_jobs(chapter, data / chapter, **full)[simulation["job"]]
 
 
 def _describe_files(paths: Iterator[Path]) -> dict[str, list[int]]:
@@ -410,9 +447,11 @@ def run(name: str, made: Mapping[str, Any], folder: Path) -> None:
     """Execute one run of a plan into its folder, and mark it."""
     one = made["runs"][name]
     with data_of(made["data"]):
+        path = notebooks.find_page(one["page"])[1]
         done = running.run_page(
             one["page"], parameters=one["values"], output=folder / name, force=True,
             timeout=made["timeout"] or None, threads=made["threads"],
+            common=_page_key(one["page"], path, made["simulations"], one["needs"]),
         )  # fmt: skip
     (folder / "done").mkdir(exist_ok=True)
     (folder / "done" / one["id"]).touch()

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from glasslib.frames import Frame
 
+#: generations of averages that a table may have: each is as wide as the first; papers have 5
+N_MAX = 20
+
 # what computes is imported where it is used: `glasslib --help` shall be quick
 
 
@@ -50,7 +53,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--inherent", action="store_true", help="where particles would rest; needs --system"
     )
     describe.add_argument("--r-c", type=float, default=2.3, help="reach of averages, σ (2.3)")
-    describe.add_argument("--n-max", type=int, default=0, help="generations of averages (0)")
+    describe.add_argument("--n-max", type=int, default=0, help=f"generations, to {N_MAX} (0)")
     describe.add_argument("--engine", default="auto", help="who quenches: auto, hoomd or lammps")
 
     label = commands.add_parser("label", help="propensities from fresh runs of every frame")
@@ -197,7 +200,9 @@ def _describe(a: argparse.Namespace) -> int:
     if a.output.suffix == ".parquet":
         from glasslib import gathering
 
-        gathering.find_pyarrow()
+        gathering.find_pyarrow(".npz")
+    if not 0 <= a.n_max <= N_MAX:
+        raise ValueError(f"--n-max is {a.n_max}; expected 0 to {N_MAX} generations")
     frames.check_writable(a.output)
     system = systems.get(a.system) if a.system else None
     if system is None and (a.inherent or "energies" in kinds):
@@ -241,6 +246,12 @@ def _label(a: argparse.Namespace) -> int:
     system = systems.get(a.system)
     _check_suffix(a.output, (".gsd",))
     times = [_number(t, "--times") for t in a.times.split(",")]
+    first = system.dt or 0.0  # hard particles have no steps
+    if not all(max(first / 2, 0) < t < np.inf for t in times) or times != sorted(set(times)):
+        raise ValueError(
+            f"--times is {a.times!r}; expected times that ascend from "
+            + (f"{first:g}, the time step of {system.name}" if first else "above 0")
+        )
     if a.jobs == 0:
         raise ValueError("--jobs is 0; expected 1 or more, or -1 for all cores")
     if a.bonds and system.bond_breaking_cutoffs is None:

@@ -141,7 +141,7 @@ def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]])
         with frames.atomic(path) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
     elif path.suffix == ".parquet":
-        pyarrow = find_pyarrow()
+        pyarrow = find_pyarrow(".csv")
         table = {name: _even([row.get(name) for row in rows]) for name in columns}
         with frames.atomic(path) as temporary:
             pyarrow.parquet.write_table(pyarrow.table(table), temporary)
@@ -157,7 +157,7 @@ def write_columns(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> N
     ValueError
         Where pyarrow is not installed.
     """
-    pyarrow = find_pyarrow()
+    pyarrow = find_pyarrow(".npz")
     with frames.atomic(path) as temporary:
         pyarrow.parquet.write_table(pyarrow.table(dict(columns)), temporary)
 
@@ -171,15 +171,16 @@ def _even(values: list[Any]) -> list[Any]:
     return values
 
 
-def find_pyarrow() -> Any:
-    """The package pyarrow, or a ValueError that says how to install it."""
+def find_pyarrow(instead: str) -> Any:
+    """The package pyarrow, or a ValueError that says how to get it, or what to write instead."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise ValueError(
-            "Parquet needs pyarrow, which is not installed; expected the extra: "
-            "pip install -e '.[batch]', or a name that ends in .csv or .npz."
+            "Parquet needs pyarrow, which is not installed here: pip install -e '.[parquet]' adds "
+            "it (make batch has it, in .venv/batch); or let the name end in "
+            f"{instead}."
         ) from error
     return pyarrow
 
@@ -188,7 +189,7 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Rows of a table that :func:`write_table` wrote; numbers are numbers, empty cells None."""
     path = Path(path)
     if path.suffix == ".parquet":
-        return find_pyarrow().parquet.read_table(path).to_pylist()
+        return find_pyarrow(".csv").parquet.read_table(path).to_pylist()
     with path.open(encoding="utf-8", newline="") as stream:
         return [{k: _parse(v) for k, v in row.items()} for row in csv.DictReader(stream)]
 

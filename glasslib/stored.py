@@ -13,6 +13,7 @@ Results are JSON: numbers, texts, lists and dicts. Arrays that are large go to G
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import inspect
 import json
@@ -76,6 +77,7 @@ def fingerprint(
     return digest.hexdigest()[:16]
 
 
+@functools.lru_cache(maxsize=64)  # a table of results asks for the same modules at each
 def statements(source: str) -> str:
     """What Python source does: its syntax tree without docstrings; comments and layout are gone."""
     tree = ast.parse(source)

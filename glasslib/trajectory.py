@@ -15,6 +15,7 @@ over velocity draws: the propensity of a particle needs fresh runs from one conf
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,8 @@ from glasslib.systems import System
 N_LAGS, N_ORIGINS = 60, 64
 #: parts of the run, by the time of the origin, that say how sure an average is
 N_BLOCKS = 5
+#: drift of the centre of mass that is said, as a share of how far particles go
+DRIFT = 0.05
 
 
 class Scattering(NamedTuple):
@@ -68,6 +71,9 @@ class Trajectory(Sequence):
         How messages call it.
     crossings : str
         How box crossings became known, for ``str``.
+    remove_drift : bool
+        Take the motion of the centre of mass out of all positions (:meth:`drift`). Without it,
+        as everywhere in the book, motion is counted as it is; a drift that matters is said.
 
     Raises
     ------
@@ -84,9 +90,11 @@ class Trajectory(Sequence):
         system: System | None = None,
         name: str = "trajectory",
         crossings: str = "",
+        remove_drift: bool = False,
     ) -> None:
         self.frames = list(snapshots)
         self.name, self.system, self.crossings = name, system, crossings
+        self.remove_drift = bool(remove_drift)
         if not self.frames:
             raise FrameError(f"{name} holds no frames; expected at least one.")
         first = self.frames[0].particles
@@ -120,8 +128,9 @@ class Trajectory(Sequence):
             return self.frames[k]
         times = None if self.times is None else self.times[k]
         return Trajectory(
-            self.frames[k], times, system=self.system, name=self.name, crossings=self.crossings
-        )
+            self.frames[k], times, system=self.system, name=self.name, crossings=self.crossings,
+            remove_drift=self.remove_drift,
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(self.frames)
@@ -151,8 +160,16 @@ class Trajectory(Sequence):
         FrameError
             Where crossings are not known, with the reason.
         """
-        d = self.dimensions
-        return np.stack([frames.unwrapped(frame)[:, :d] for frame in self.frames])
+        return self._follow(range(len(self)))
+
+    def drift(self) -> np.ndarray:
+        """How far the centre of mass has gone since the first frame -> (T, d) float64, σ_AA.
+
+        Masses are those of the system; without one, those of the frames, 1 by default.
+        """
+        x = np.stack([frames.unwrapped(frame)[:, : self.dimensions] for frame in self.frames])
+        centre = self._shares() @ x
+        return centre - centre[0]
 
     def find(self, lag: float, *, start: int = 0) -> int:
         """Index of the frame that is nearest to ``lag`` after frame ``start``, by ratio.
@@ -201,8 +218,9 @@ class Trajectory(Sequence):
                 raise ValueError(f"lag is {lag!r}; expected a time, or 'tau_alpha'.")
             lag = self.relaxation_time(species).tau
         start = self._index(start)
-        end = self.find(lag, start=start)
-        return dynamics.displacement(*(frames.unwrapped(self.frames[k]) for k in (start, end)))
+        x = self._follow([start, self.find(lag, start=start)])
+        self._warn_of_drift(x)
+        return dynamics.displacement(*x)
 
     def radial_distribution(
         self, pair: tuple[str, str] | None = None, *, r_max: float | None = None, bins: int = 250
@@ -251,7 +269,9 @@ class Trajectory(Sequence):
         times = self._known_times()
         if len(times) < 2:
             raise ValueError(f"{self.name} holds one frame; expected several to see motion.")
-        x = self.positions()[:, mine]
+        x = self.positions()
+        self._warn_of_drift(x[[0, -1]])
+        x = x[:, mine]
         lags, pairs = _pair_up(times)
         edges = np.linspace(times[0], times[-1], N_BLOCKS + 1)[1:-1]
         part = np.searchsorted(edges, times, side="right")
@@ -382,6 +402,7 @@ class Trajectory(Sequence):
             lines.append(f"times {self.times[0]:.6g} to {self.times[-1]:.6g} τ, {every}")
         if len(self) > 1:
             lines.append(f"box crossings: {self.crossings or 'known'}")
+            lines += self._tell_drift()
         if self.system is not None:
             lines.append(compare(self.frames[0], self.system))
         return "\n".join(lines)
@@ -396,6 +417,61 @@ class Trajectory(Sequence):
                 f"{len(self) - 1}."
             )
         return range(len(self))[k]
+
+    def _follow(self, which: Sequence[int]) -> np.ndarray:
+        """(n, N, d) continuous positions of some frames, without drift where it is taken out."""
+        d, first = self.dimensions, 0.0
+        x = np.stack([frames.unwrapped(self.frames[k])[:, :d] for k in which])
+        if self.remove_drift:
+            first = self._shares() @ frames.unwrapped(self.frames[0])[:, :d]
+            x -= (self._shares() @ x - first)[:, None]
+        return x
+
+    def _shares(self) -> np.ndarray:
+        """(N,) of the mass, by particle."""
+        p = self.frames[0].particles
+        if self.system is not None:
+            mass = self.system.mass(list(p.types))[np.asarray(p.typeid)]
+        else:
+            mass = np.ones(p.N) if p.mass is None else np.asarray(p.mass, float)
+        return mass / mass.sum()
+
+    def _drift_between(self, x: np.ndarray) -> tuple[float, float]:
+        """Length of the drift from x[0] to x[-1], and as a share of how far particles go.
+
+        The share is 0 where N particles that go their own ways would do so by chance.
+        """
+        moved = x[-1] - x[0]
+        drift = self._shares() @ moved
+        far = float(np.sqrt(np.mean(np.sum((moved - drift) ** 2, axis=1))))
+        length = float(np.linalg.norm(drift))
+        if length <= 4 * far / np.sqrt(len(moved)) + 1e-5:  # single precision in files
+            return length, 0.0
+        return length, length / far if far else np.inf
+
+    def _warn_of_drift(self, x: np.ndarray) -> None:
+        length, share = self._drift_between(x)
+        if share > DRIFT:
+            warnings.warn(
+                f"{self.name}: the centre of mass goes {length:.3g} in this time, {share:.0%} of "
+                "the rms distance of particles from it; remove_drift=True takes it out.",
+                stacklevel=3,
+            )
+
+    def _tell_drift(self) -> list[str]:
+        try:
+            x = Trajectory(self.frames, system=self.system)._follow([0, len(self) - 1])
+        except FrameError:  # crossings are not known, which is said
+            return []
+        length, share = self._drift_between(x)
+        if self.remove_drift:
+            return [f"centre of mass: goes {length:.3g}, which is taken out"]
+        if share <= DRIFT:
+            return []
+        return [
+            f"centre of mass: goes {length:.3g}, {share:.0%} of the rms distance of particles "
+            "from it; remove_drift=True takes it out"
+        ]
 
     def _select(self, species: str) -> np.ndarray:
         if not self.composition.get(species):
@@ -421,6 +497,7 @@ def read(
     stride: int = 1,
     rename: Mapping[str, str] | None = None,
     format: str | None = None,
+    remove_drift: bool = False,
     **options: object,
 ) -> Trajectory:
     """A trajectory from a file of any format of :func:`glasslib.frames.read`.
@@ -440,6 +517,8 @@ def read(
         A name of :func:`glasslib.systems.available`, or a YAML file (:func:`systems.read`).
     times : sequence of float, optional
         Of all frames of the file, τ, instead of ``dt``.
+    remove_drift : bool
+        As for :class:`Trajectory`.
     stride, rename, format, **options
         As for :func:`glasslib.frames.read`.
 
@@ -448,8 +527,6 @@ def read(
     FrameError, ValueError
         In one line, as :class:`Trajectory`.
     """
-    import warnings
-
     path = Path(path)
     if dt is not None and not (np.isfinite(dt) and dt > 0):
         raise ValueError(f"dt is {dt}; expected the positive time step of the run.")
@@ -465,7 +542,8 @@ def read(
     when = _times(made, dt, times, path.name)
     when = None if when is None else when[::stride]
     return Trajectory(
-        made[::stride], when, system=system, name=path.name, crossings=crossings
+        made[::stride], when, system=system, name=path.name, crossings=crossings,
+        remove_drift=remove_drift,
     )  # fmt: skip
 
 

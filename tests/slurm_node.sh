@@ -20,6 +20,8 @@ SlurmctldPort=${SLURM_TEST_PORT:-26817}
 SlurmdPort=$((${SLURM_TEST_PORT:-26817} + 1))
 SlurmUser=root
 AuthType=auth/munge
+# also how long a job that went back into the queue must wait there
+AuthInfo=cred_expire=5
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 AccountingStorageType=accounting_storage/none

@@ -14,9 +14,10 @@ from functools import partial
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
-from glasslib import batches, book, cli, gathering, production, writing
+from glasslib import batches, book, cli, frames, gathering, production, writing
 from glasslib.book import keys, notebooks, running
 from glasslib.book.page import _injected as find_injected
 from glasslib.studies import productions
@@ -275,6 +276,50 @@ def test_simulations_come_before_the_pages_that_read_them(liquids):
     ]  # fmt: skip
 
 
+def test_a_run_depends_on_the_simulations_it_reads_and_on_no_others(liquids):
+    text = """name: some
+simulations: [{chapter: 1, parameters: {n: 20}}]
+pages: [{page: 1/page, preset: smoke, parameters: {seed: 0}}]
+"""
+    name = "1-test/page/smoke,seed=0"
+    (liquids / "sweep.yaml").write_text(text)
+    sweep, folder = batches.read_sweep("sweep.yaml")
+    made = batches.plan(sweep, folder)
+    batches.write_plan(made, folder)
+    for one in sweep.simulations:
+        batches.simulate(one, made, folder)
+    batches.run(name, made, folder)
+
+    def state():
+        return batches.plan(sweep, folder)["runs"][name]["state"]
+
+    assert state() == "finished"
+    # what another simulation, or a page, leaves beside them is none of its business
+    (folder / "data" / "1-test" / "other.gsd").write_text("of another temperature")
+    assert state() == "finished"
+    (folder / "data" / "1-test" / "liquid-1.gsd").write_text("another liquid")
+    assert state() == "stale"
+
+
+@pytest.mark.parametrize(
+    ("values", "needed"),
+    [
+        ({"T": [1], "n": 10}, ["a"]),
+        ({"T": [2, 1], "n": 10}, ["a", "b"]),
+        ({"n": 10}, ["a", "b"]),
+        ({"T": [3], "n": 10}, ["a", "b"]),  # none fits: better to wait than to miss
+        ({"T": [1], "n": 20}, ["a", "b"]),
+    ],
+)
+def test_which_simulations_a_run_waits_for(values, needed):
+    simulations = {
+        "a": {"chapter": "1-x", "parameters": {"T": [1], "n": 10, "seed": 3}},
+        "b": {"chapter": "1-x", "parameters": {"T": [2], "n": 10, "seed": 3}},
+        "c": {"chapter": "2-y", "parameters": {"T": [1], "n": 10}},
+    }
+    assert batches._find_needs(values | {"seed": 0}, {"1-x"}, simulations) == needed
+
+
 def test_two_simulations_of_one_file_are_refused(liquids):
     text = (liquids / "sweep.yaml").read_text()
     twice = text.replace("parameters: {n: 20}", "grid: {n: [20, 30]}")
@@ -351,7 +396,7 @@ def test_a_sweep_is_killed_three_times_and_two_runs_fail(clone):
             second = call("batch", "sweep.yaml", cwd=clone)
             assert f"is being written by process {process.pid} on" in second.stderr
             assert len(second.stderr.strip().splitlines()) == 1
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.communicate()
         for file in seen:  # what was finished stays as it was
             assert file.stat().st_mtime_ns == seen[file]
@@ -378,11 +423,106 @@ def test_a_sweep_is_killed_three_times_and_two_runs_fail(clone):
     wanted |= {(50, 0.5): 50.5, (51, 0.5): 51.5}
     assert {(row["seed"], row["kT"]): row["here"] for row in rows} == wanted
     assert not list(folder.rglob("*.partial"))
-    again = call("batch", "sweep.yaml", cwd=clone)
-    assert "24 runs: 24 finished" in again.stdout
+    made = batches.plan(*batches.read_sweep("sweep.yaml"))
+    assert [run["state"] for run in made["runs"].values()] == ["finished"] * 24
 
 
 _LEFT_OUT = {(2, 9.0), (11, 9.0)}
+
+
+SIMULATED = """name: real
+simulations:
+- {{chapter: 2, parameters: {parameters}, grid: {{states: {states}}}}}
+pages:
+- {{page: 2/descriptors, preset: paper, parameters: {parameters}, grid: {{states: {states}}}}}
+"""
+
+
+@pytest.fixture
+def liquid_clone(tmp_path, monkeypatch):
+    """A repository of two real pages of chapter 2, without any data."""
+    root = tmp_path / "clone"
+    root.mkdir()
+    for folder in ("notebooks/2-autoencoder-3d", "workflow"):
+        shutil.copytree(REPOSITORY / folder, root / folder)
+    (root / "data").mkdir()
+    toc = "format: jb-book\nroot: intro\nchapters:\n"
+    for page in ("simulation", "descriptors"):
+        toc += f"- file: notebooks/2-autoencoder-3d/{page}\n"
+    (root / "_toc.yml").write_text(toc)
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("GLASSLIB_DATA", raising=False)
+    return root
+
+
+def find_pieces(folder):
+    """Finished draws of configurations that are under way, and when each was written."""
+    pieces = {}
+    for path in folder.rglob("*.parts/[0-9]*/[0-9]*-of-*"):
+        with contextlib.suppress(FileNotFoundError):  # put together meanwhile
+            pieces[path] = path.stat().st_mtime_ns
+    return pieces
+
+
+def same_particles(one, other):
+    """Whether two labelled configurations are equal, bit by bit."""
+    a, b = frames.read(one)[0], frames.read(other)[0]
+    skipped = {"provenance"}
+    keys = set(a.log) | set(b.log)
+    return np.array_equal(a.particles.position, b.particles.position) and all(
+        np.array_equal(a.log[key], b.log[key]) for key in keys if not skipped & set(key.split("/"))
+    )
+
+
+@needs_snakemake
+@pytest.mark.slow
+def test_a_sweep_over_temperatures_simulates_what_its_pages_read(liquid_clone):
+    """Two Kob-Andersen liquids by a real engine, killed among the draws of one, then gone on."""
+    size = "{system: kob-andersen, n: 200, replicas: 5, configurations: 1}"
+    text = SIMULATED.format(parameters=size, states="[[1.5], [2.0]]")
+    (liquid_clone / "sweep.yaml").write_text(text)
+    arguments = command("batch", "sweep.yaml", "--jobs", "2")
+    data = liquid_clone / "runs" / "real" / "data" / "2-autoencoder-3d"
+    options = {"cwd": liquid_clone, "env": environment(), "text": True}
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    begin = time.monotonic()
+    while len(before := find_pieces(data / "isoconfigurational")) < 2:
+        assert process.poll() is None, process.communicate()[1][-2000:]
+        assert time.monotonic() - begin < 600
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    made = batches.plan(*batches.read_sweep("sweep.yaml"))
+    assert "missing" in {one["state"] for one in made["simulations"].values()}
+
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    )
+    while process.poll() is None:  # what was drawn is not drawn again
+        now = find_pieces(data / "isoconfigurational")
+        assert all(now[path] == before[path] for path in now if path in before)
+        time.sleep(0.1)
+    assert process.returncode == 0, process.stdout.read()
+    made = batches.plan(*batches.read_sweep("sweep.yaml"))
+    for kind in ("simulations", "runs"):
+        assert [one["state"] for one in made[kind].values()] == ["finished"] * 2
+    rows = gathering.gather([liquid_clone / "runs" / "real"]).rows
+    assert {row["states"] for row in rows} == {"[1.5]", "[2.0]"}
+    assert {row["n"] for row in rows} == {200}
+
+    # undisturbed, as glasslib data makes them
+    simulation = defaults_of(batches.find_simulation_parameters("2-autoencoder-3d"))
+    values = simulation | {
+        "system": "kob-andersen", "n": 200, "replicas": 5, "configurations": 1, "states": [1.5],
+    }  # fmt: skip
+    (job,) = productions.list_jobs("2", liquid_clone / "alone", **values)
+    job.make()
+    for path, _, _ in job.writes:
+        assert same_particles(path, data / path.parent.name / path.name)
+
+
+def defaults_of(declared):
+    return {name: parameter.default for name, parameter in declared.items()}
 
 
 @needs_snakemake
@@ -442,14 +582,7 @@ sys.exit(batch.wait())
 def test_a_sweep_on_slurm_goes_on_after_its_jobs_were_cancelled(clone, tmp_path):
     """One node of a real SLURM, without accounting; the book's profile but for that."""
     write_sweep(clone, 3, "0.5")
-    profile = clone / "workflow" / "profiles" / "slurm" / "config.yaml"
-    text = (
-        profile.read_text().replace("cores: 8 ", "cores: 2 ").replace("mem_mb: 4000", "mem_mb: 500")
-    )
-    profile.write_text(
-        text.replace("latency-wait: 30", "latency-wait: 5").replace("pages=20", "pages=3")
-        + "slurm-status-command: squeue\nslurm-init-seconds-before-status-checks: 3\n"
-    )
+    small_node(clone)
     node = [str(REPOSITORY / "tests" / "slurm_node.sh"), str(tmp_path)]
     batch = command("batch", "sweep.yaml", "--profile", "slurm")
     options = {"cwd": clone, "env": environment(), "capture_output": True, "text": True}
@@ -462,6 +595,76 @@ def test_a_sweep_on_slurm_goes_on_after_its_jobs_were_cancelled(clone, tmp_path)
     assert second.returncode == 0, second.stdout + second.stderr
     rows = gathering.gather([clone / "runs" / "tiny"]).rows
     assert sorted(row["here"] for row in rows) == [0.5, 1.5, 2.5]
+
+
+def small_node(clone):
+    """The book's profile for SLURM, cut to a node without accounting and without a GPU."""
+    profile = clone / "workflow" / "profiles" / "slurm" / "config.yaml"
+    text = profile.read_text()
+    for old, new in {
+        "cores: 8 ": "cores: 2 ", "mem_mb: 4000": "mem_mb: 500", "latency-wait: 30":
+        "latency-wait: 5", "pages=20": "pages=3",
+    }.items():  # fmt: skip
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    text += "slurm-status-command: squeue\nslurm-init-seconds-before-status-checks: 3\n"
+    profile.write_text(text)
+
+
+PREEMPT = """
+import json, subprocess, sys, time
+from pathlib import Path
+def say(*words):
+    return subprocess.run(words, capture_output=True, text=True).stdout
+def find_pieces():
+    found = Path(folder).rglob("*.parts/[0-9]*/[0-9]*-of-*")
+    return {str(path): path.stat().st_mtime_ns for path in found}
+folder, told, *command = sys.argv[1:]
+batch = subprocess.Popen(command)
+while batch.poll() is None and len(before := find_pieces()) < 3:
+    time.sleep(0.1)
+say("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
+kept = {}
+while batch.poll() is None:
+    try:
+        now = find_pieces()
+    except FileNotFoundError:  # put together at this moment
+        now = {}
+    kept |= {path: now[path] == before[path] for path in now if path in before}
+    time.sleep(0.5)
+jobs = say("scontrol", "show", "job", "--oneliner").splitlines()
+Path(told).write_text(json.dumps({"kept": list(kept.values()), "jobs": jobs}))
+sys.exit(batch.wait())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing_slurm()), reason=missing_slurm() or "-")
+def test_a_simulation_that_slurm_preempts_goes_back_into_the_queue_and_goes_on(
+    liquid_clone, tmp_path
+):
+    size = "{system: hard-spheres, n: 200, replicas: 12, configurations: 1}"
+    text = SIMULATED.format(parameters=size, states="[[0.4]]").split("pages:")[0]
+    (liquid_clone / "sweep.yaml").write_text(text)
+    small_node(liquid_clone)
+    folder, told = liquid_clone / "runs" / "real", tmp_path / "told.json"
+    done = subprocess.run(
+        [str(REPOSITORY / "tests" / "slurm_node.sh"), str(tmp_path), sys.executable, "-c", PREEMPT,
+         str(folder / "data" / "2-autoencoder-3d" / "isoconfigurational"), str(told),
+         *command("batch", "sweep.yaml", "--profile", "slurm")],
+        cwd=liquid_clone, env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode == 75:
+        pytest.skip(f"the node did not come up: {done.stderr[-500:]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(told.read_text())
+    assert len(said["kept"]) >= 3
+    assert all(said["kept"]), "draws that were finished were drawn again"
+    (mine,) = [job for job in said["jobs"] if "Partition=cpu" in job]
+    assert "Restarts=1" in mine
+    assert "JobState=COMPLETED" in mine
+    made = batches.plan(*batches.read_sweep("sweep.yaml"))
+    assert {one["state"] for one in made["simulations"].values()} == {"finished"}
 
 
 # -------------------------------------------------------------------------------- gathering
@@ -506,7 +709,7 @@ def test_a_row_for_every_number_and_a_column_for_every_parameter(tmp_path, capsy
 
 
 def test_parquet_is_as_csv(tmp_path):
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e '.[batch]'")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e '.[parquet]'")
     results(tmp_path / "a" / "seed=0", 0, 1.0)
     results(tmp_path / "a" / "seed=1", 1, 2.0, mixed="text")
     results(tmp_path / "a" / "seed=2", 2, 2.0, mixed=3)

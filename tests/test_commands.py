@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from glasslib import book, cli, frames, pretrained, simulate
+from glasslib import book, cli, frames, gathering, pretrained, simulate
 
 DATA = book.root() / "data" / "2-autoencoder-3d" / "isoconfigurational"
 WARMER = DATA / "kob-andersen-0.55-0.gsd"
@@ -107,10 +107,37 @@ def test_describe_writes_a_table(two, tmp_path, capsys):
         np.testing.assert_array_equal(np.unique(table["frame"]), [0, 1])
         assert table["particle"][2001] == 1
     assert "400 columns of 4000 particles of 2 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["describe", "board"])
+def test_parquet_holds_what_the_other_format_holds_or_says_what_it_lacks(
+    name, two, tmp_path, capsys
+):
+    other = tmp_path / ("t.npz" if name == "describe" else "t.csv")
+    call = [name, *([str(two), "--descriptors", "bond-order"] if name == "describe" else []), "-o"]
+    code = cli.main([*call, str(tmp_path / "t.parquet")])
     if importlib.util.find_spec("pyarrow") is None:
-        call = ["describe", str(two), "-o", str(tmp_path / "t.parquet"), "--stride", "2"]
-        assert cli.main(call) == 2
-        assert "needs pyarrow" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert code == 2
+        assert len(said.splitlines()) == 1
+        assert "pip install -e '.[parquet]'" in said
+        assert said.rstrip().endswith(f"let the name end in {other.suffix}.")
+        assert not list(tmp_path.glob("*.parquet*"))
+        return
+    assert code == cli.main([*call, str(other)]) == 0
+    rows = gathering.read_table(tmp_path / "t.parquet")
+    if name == "board":
+        assert len(rows) > 8000
+        # as texts: NaN is no number equal to itself
+        assert list(map(str, rows)) == list(map(str, gathering.read_table(other)))
+        return
+    with np.load(other) as table:
+        names = ["frame", "particle", "species", *table["columns"]]
+        assert list(rows[0]) == names
+        X = np.array([[row[c] for c in table["columns"]] for row in rows])
+        np.testing.assert_array_equal(X, table["X"])
+        for column in names[:3]:
+            assert [row[column] for row in rows] == table[column].tolist()
 
 
 @pytest.mark.slow
@@ -189,6 +216,14 @@ def write_dump(path, frame):
         (["describe", "FILE", "-o", "out.csv"], ".npz or .parquet"),
         (["describe", "FILE", "-o", "o.npz", "--descriptors", "soap"], "soap is none"),
         (["describe", "FILE", "-o", "o.npz", "--descriptors", "energies"], "say --system"),
+        *(
+            (["describe", "FILE", "-o", "o.npz", "--n-max", n], f"--n-max is {n}; expected 0 to")
+            for n in ("21", "1000000", "-1")
+        ),
+        *(
+            (["label", "FILE", "-o", "o.gsd", "--times", t, *KA], f"--times is {t!r}; expected")
+            for t in ("1e-9", "0", "-1", "1e-9,1", "2,1", "1,1", "inf", "nan")
+        ),
         (["label", "FILE", "-o", "o.gsd", "--times", "1"], "say --system"),
         (["label", "FILE", "-o", "o.gsd", "--times", "a", "--system", "kob-andersen"], "'a'"),
         (["label", "FILE", "-o", "o.gsd", "--times", "1", "--system", "ka"], "unknown system 'ka'"),

@@ -68,6 +68,8 @@ def test_lock_is_flat_and_exact():
 def test_lock_satisfies_pyproject():
     locked, declared = lock(), project()
     extras = declared["optional-dependencies"]
+    assert any("pyarrow" in line for line in extras["parquet"])  # as messages and README say
+    assert "glasslib[parquet]" in extras["batch"]
     for line in [*declared["dependencies"], *extras["dev"]]:
         wanted = Requirement(line)
         name = canonicalize_name(wanted.name)

@@ -1,5 +1,7 @@
 """One's own trajectory: what is understood of a file, and averages whose value is known."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -218,6 +220,51 @@ def test_flat_and_three_species(tmp_path):
     assert str(t).splitlines()[0].endswith("90 particles (30 A, 30 B, 30 C) in 2D")
     # J0 averaged over steps of a plane: exp(−q² D t) as well
     assert t.relaxation_time("C", q=2.0).tau == pytest.approx(1 / (4 * 0.03), rel=0.25)
+
+
+def drifting(masses=None):
+    """Brownian motion, and 0.05 a frame along x for all; of the light half, 0.05 more."""
+    x = wander(200, 41, seed=3)
+    made = []
+    for k, here in enumerate(x):
+        kind = np.arange(200) % 2
+        frame = frames.build(here + [0.05 * k, 0, 0] + 0.05 * k * kind[:, None] * [1, 0, 0], EDGE,
+                             kind)  # fmt: skip
+        if masses:
+            frame.particles.mass = np.array(masses, np.float32)[kind]
+        made.append(frame)
+    return x, made
+
+
+def test_a_drift_is_said_and_taken_out_on_request():
+    x, made = drifting()
+    t = trajectory.Trajectory(made, np.arange(41.0))
+    with pytest.warns(UserWarning, match="centre of mass goes .* remove_drift=True"):
+        moved = t.mobility(40.0)
+    with pytest.warns(UserWarning, match="remove_drift=True"):
+        t.scattering("A", q=2.0)
+    assert "centre of mass: goes" in str(t)
+    plain = dynamics.displacement(*(frames.unwrapped(made[k]) for k in (0, 40)))
+    np.testing.assert_array_equal(moved, plain)  # as everywhere: not taken out unasked
+
+    still = trajectory.Trajectory(made, np.arange(41.0), remove_drift=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(still.drift()[-1], (x[-1] - x[0]).mean(0) + [3, 0, 0], atol=1e-5)
+        assert still[3:].mobility(30.0).mean() < moved.mean()
+        half = still.positions()
+    np.testing.assert_allclose(half.mean(axis=1), np.tile(half[0].mean(axis=0), (41, 1)), atol=1e-9)
+    assert "which is taken out" in str(still)
+    # the heavy ones rule, where frames have masses
+    heavy = trajectory.Trajectory(drifting([1e6, 1])[1], np.arange(41.0))
+    assert heavy.drift()[-1, 0] == pytest.approx(2 + (x[-1] - x[0])[::2, 0].mean(), abs=1e-3)
+    # no drift but that of chance: nothing is said
+    alone = [frames.build(here, EDGE, np.arange(200) % 2) for here in x]
+    t = trajectory.Trajectory(alone, np.arange(41.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        t.mobility(40.0)
+    assert "centre of mass" not in str(t)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def reads_results(path: Path) -> bool:
     return "results" in read_notebook(path).metadata.get("glasslib", {}).get("data", [])
 
 
-def data_digest(folders: list[Path]) -> str:
+def data_digest(folders: list[Path], only: Mapping[str, Collection[str]] | None = None) -> str:
     """Hash of the names and contents of all finished files below some folders.
 
     Hidden files and ``.parts`` folders are work in progress and left out.
@@ -76,6 +76,8 @@ def data_digest(folders: list[Path]) -> str:
     ----------
     folders : list of pathlib.Path
         Missing folders count as empty.
+    only : dict, optional
+        Name of a folder to the files in it that count, ``a/b.gsd``; all in those it leaves out.
 
     Returns
     -------
@@ -86,7 +88,9 @@ def data_digest(folders: list[Path]) -> str:
         for file in sorted(folder.rglob("*")):
             inside = file.relative_to(folder).parts
             unfinished = any(p.startswith(".") or p.endswith(".parts") for p in inside)
-            if file.is_file() and not unfinished:
+            counts = only is None or folder.name not in only
+            counts = counts or file.relative_to(folder).as_posix() in only[folder.name]
+            if counts and file.is_file() and not unfinished:
                 digest.update(f"{folder.name}/{file.relative_to(folder).as_posix()}\0".encode())
                 with file.open("rb") as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -129,12 +133,15 @@ def run_key(page: str, path: Path, values: Mapping[str, Any], *, common: str = "
     return hashlib.sha256(f"{common or page_key(page, path)}\n{text}".encode()).hexdigest()
 
 
-def page_key(page: str, path: Path) -> str:
-    """The part of :func:`run_key` that all runs of a page share: all but the parameters."""
+def page_key(page: str, path: Path, only: Mapping[str, Collection[str]] | None = None) -> str:
+    """The part of :func:`run_key` that all runs of a page share: all but the parameters.
+
+    ``only`` as for :func:`data_digest`.
+    """
     parts = [
         source_digest(path),
         code_digest(),
-        data_digest(data_folders(page, path)),
+        data_digest(data_folders(page, path), only),
         external_digest(path),
         json.dumps(engines.fingerprint(), sort_keys=True),
     ]

@@ -132,6 +132,7 @@ def run_page(
     force: bool = False,
     live: bool = False,
     threads: int | None = None,
+    common: str = "",
 ) -> Run:
     """Execute a page with papermill, or reuse a finished run of the same key.
 
@@ -154,6 +155,8 @@ def run_page(
         Pass what the cells print on to the terminal.
     threads : int, optional
         Threads for OpenMP, BLAS, torch and numba in the page; the environment's by default.
+    common : str, optional
+        As for :func:`glasslib.book.keys.run_key`.
 
     Returns
     -------
@@ -181,7 +184,7 @@ def run_page(
     shown = {name: p.default for name, p in declared.items()} | values
     if output and not force:
         _check_owner(directory, page, declared, shown)
-    key = keys.run_key(page, path, values)
+    key = keys.run_key(page, path, values, common=common)
     if not force and chosen != "paper":
         content = finished(directory, leaf, key)
         if content is not None:

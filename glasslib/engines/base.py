@@ -126,17 +126,22 @@ def check_run(
     dt = system.dt if dt is None else dt
     if not np.isfinite(dt) or dt <= 0:
         raise ValueError(f"dt is {dt}; expected a positive time step.")
+    times = check_times([duration] if sample_times is None else sample_times)
     if not np.isfinite(duration) or duration <= 0:
         raise ValueError(f"duration is {duration}; expected a positive time.")
     steps = int(round(duration / dt))
     if steps < 1:
         raise ValueError(f"duration {duration} is shorter than one time step {dt}.")
-    times = check_times([duration] if sample_times is None else sample_times)
     if times[-1] > duration * (1 + 1e-9) + dt / 2:
         raise ValueError(
             f"the last sample time {times[-1]} lies beyond the duration {duration}; run longer."
         )
     sample_steps = np.rint(times / dt).astype(np.int64)
+    if sample_steps[0] == 0 < times[0]:
+        raise ValueError(
+            f"sample time {times[0]:g} is less than half a time step, dt = {dt:g}; expected 0 or "
+            f"{dt:g} and more."
+        )
     if np.any(np.diff(sample_steps) <= 0):
         raise ValueError(
             f"two sample times fall on the same step of dt = {dt}; space them wider or lower dt."
