@@ -344,7 +344,7 @@ def _overlap(one: Any, other: Any) -> bool:
 
 
 def _page_key(page: str, path: Path, simulations: Mapping[str, Any], needs: Sequence[str]) -> str:
-    """:func:`glasslib.book.keys.page_key` of a run: of what is simulated, only what it needs counts.
+    """:func:`~glasslib.book.keys.page_key` of a run: of what is simulated, what it needs counts.
 
     Others may be under way, or come to the sweep later; results that pages keep beside them have
     fingerprints of their own.

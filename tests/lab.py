@@ -10,7 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from glasslib import browser
+from glasslib.book import browser
 
 _RUN = """async () => {
   const app = window.jupyterapp;
