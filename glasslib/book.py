@@ -738,15 +738,19 @@ class Comparison:
 
 
 class Overview:
-    """Records by paper and exhibit: how many came out how; shows itself as :class:`Comparison`.
+    """The main claims of the papers, a claim a row; shows itself as :class:`Comparison` does.
+
+    What is a main claim says its ``claims.yml`` (``headline: true``).
 
     Parameters
     ----------
     records : list of dict
-        As :func:`results` gives them; those without a counterpart in a paper are left out.
+        As :func:`results` gives them; those of no main claim are left out.
     caption : str
     links : dict, optional
         Page name to address.
+    claims : mapping, optional
+        Page name to its claims by key; read from the chapters' ``claims.yml`` by default.
     """
 
     def __init__(
@@ -755,40 +759,57 @@ class Overview:
         *,
         caption: str,
         links: dict[str, str] | None = None,
+        claims: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.caption, self.links = caption, links or {}
+        pages = dict.fromkeys(r["page"] for r in records)
+        claims = {page: _claims(page) for page in pages} if claims is None else claims
         self.rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for r in records:
-            if r["verdict"] != "new here":
-                self.rows.setdefault((r["page"], r["exhibit"]), []).append(r)
+            claim = claims[r["page"]].get(r.get("claim", ""))
+            if claim is not None and claim.headline:
+                self.rows.setdefault((r["page"], r["claim"]), []).append(r)
 
     def _counts(self, rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
         verdicts = [r["verdict"] for r in rows]
         return [(v, verdicts.count(v)) for v in VERDICTS if v in verdicts]
 
     def _repr_html_(self) -> str:
-        esc, lines = html.escape, []
-        for (page, exhibit), rows in self.rows.items():
+        esc, lines, before = html.escape, [], None
+        for (page, _), rows in self.rows.items():
+            if before != (before := rows[0].get("chapter", "")):
+                lines.append(f'<tr><th colspan="2" scope="rowgroup">{esc(before)}</th></tr>')
             words = []
             for name, n in self._counts(rows):
                 slug, count = name.replace(" ", "-"), f"{n} × " if n > 1 else ""
                 mark = f'<span aria-hidden="true">{_MARKS[name]}</span>'
                 words.append(f'<span class="gl-{slug}">{mark} {count}{esc(name)}</span>')
-            address = self.links.get(page)
-            name = esc(page)
-            name = f'<a href="{esc(address)}">{name}</a>' if address else name
+            exhibit, address = esc(rows[0]["exhibit"]), self.links.get(page)
+            if address:
+                exhibit = f'<a href="{esc(address)}#scorecard">{exhibit}</a>'
+            found = "".join(f'<span class="gl-note">{esc(_say_row(r))}</span>' for r in rows)
+            if len(rows) > 2:
+                found = f"<details><summary>{len(rows)} numbers</summary>{found}</details>"
             lines.append(
-                f'<tr><th scope="row">{esc(exhibit)}</th>'
-                f'<td class="gl-verdict">{"<br>".join(words)}</td><td>{name}</td></tr>'
+                f'<tr><th scope="row">{exhibit}: “{esc(rows[0].get("says", ""))}”{found}</th>'
+                f'<td class="gl-verdict">{"<br>".join(words)}</td></tr>'
             )
-        return _html_table(["Exhibit", "Verdict", "Page"], lines, self.caption)
+        return _html_table(["The paper says, and what came out", "Verdict"], lines, self.caption)
 
     def __repr__(self) -> str:
         lines = [self.caption]
-        for (page, exhibit), rows in self.rows.items():
+        for (page, _), rows in self.rows.items():
             counts = ", ".join(f"{n} {name}" for name, n in self._counts(rows))
-            lines.append(f"{exhibit}  {counts}  {page}")
+            lines.append(f"{rows[0]['exhibit']}: {rows[0].get('says', '')}  {counts}  {page}")
         return "\n".join(lines)
+
+
+def _say_row(entry: Mapping[str, Any]) -> str:
+    """One record in a line: quantity, value, interval, the paper's number where it prints one."""
+    unit = f" {entry['unit']}" if entry.get("unit") else ""
+    ends = "" if entry.get("low") is None else f" {interval(entry)}"
+    paper = "" if entry.get("paper") is None else f"; the paper: {number(entry['paper'])}{unit}"
+    return f"{entry['quantity']}: {number(entry['here'], 3)}{unit}{ends}{paper}"
 
 
 def records_text(records: list[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from glasslib import book
+from glasslib import book, claims
 
 GOOD = {"exhibit": "Fig 4d", "quantity": "Pearson r", "here": 0.7, "verdict": "reproduces"}
 
@@ -183,21 +183,45 @@ def test_a_table_of_anything():
         book.Table(["a", "b"], [(1, 2), (3,)], caption="")
 
 
-def test_an_overview_counts_verdicts_by_exhibit_and_leaves_out_what_is_new():
-    def row(exhibit, verdict, page="1-test/page"):
-        return {"page": page, "exhibit": exhibit, "verdict": verdict}
+def test_an_overview_has_a_row_for_each_main_claim():
+    def row(claim, verdict, here=1.0):
+        return {
+            "page": "1-test/page", "chapter": "1 · Test", "claim": claim, "exhibit": "Fig <2>",
+            "quantity": f"height {here}", "here": here, "low": 0.5, "high": 9.0, "paper": 2.0,
+            "unit": "σ", "verdict": verdict, "says": "it is <high>",
+        }  # fmt: skip
 
-    rows = [
-        row("Fig 1", "reproduces"), row("Fig 1", "undecided"), row("Fig 1", "reproduces"),
-        row("Fig <2>", "does not reproduce"), row("Fig 3", "new here"),
-    ]  # fmt: skip
-    table = book.Overview(rows, caption="one", links={"1-test/page": "../page.html"})
+    def claim(key, headline):
+        return claims.Claim(key, "Fig <2>", "height", {"above": 1.0}, headline=headline)
+
+    known = {"1-test/page": {"high": claim("high", True), "low": claim("low", False)}}
+    rows = [row("high", "reproduces", k) for k in (1.0, 2.0)]
+    rows += [row("high", "undecided", 3.0), row("low", "reproduces")]
+    new = row("", "new here") | {"claim": "nowhere"}
+    del new["claim"]
+    table = book.Overview(
+        [*rows, new], caption="one", links={"1-test/page": "../page.html"}, claims=known
+    )
     assert repr(table).splitlines() == [
-        "one", "Fig 1  2 reproduces, 1 undecided  1-test/page",
-        "Fig <2>  1 does not reproduce  1-test/page",
+        "one", "Fig <2>: it is <high>  2 reproduces, 1 undecided  1-test/page",
     ]  # fmt: skip
     html = table._repr_html_()
     assert "2 × reproduces" in html
-    assert "Fig &lt;2&gt;" in html
-    assert 'href="../page.html"' in html
-    assert "Fig 3" not in html
+    assert html.count("<tr>") == 3  # the head, the chapter, the claim
+    assert "“it is &lt;high&gt;”" in html
+    assert 'href="../page.html#scorecard"' in html
+    assert "3 numbers" in html
+    assert "height 3.0: 3 σ [0.5, 9]; the paper: 2 σ" in html
+
+
+def test_the_book_has_about_twenty_main_claims_and_each_is_recorded():
+    table = book.Overview(book.results(), caption="")
+    assert 15 <= len(table.rows) <= 25
+    chapters = [page[0] for page, _ in table.rows]
+    assert {c: chapters.count(c) >= 3 for c in "12345"} == dict.fromkeys("12345", True)
+    marked = sum(
+        claim.headline
+        for path in (book.root() / "notebooks").glob("*/claims.yml")
+        for claim in claims.load(path).values()
+    )
+    assert marked == len(table.rows)

@@ -41,6 +41,15 @@ def test_page_keeps_to_the_template(page):
     assert "## What to change" in text
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_fold_says_what_it_holds(page):
+    for cell in nbformat.read(running.find_page(page)[1], 4).cells:
+        if cell.cell_type == "code" and "hide-input" in cell.metadata.get("tags", []):
+            name = cell.metadata.get("mystnb", {}).get("code_prompt_show", "")
+            assert name.strip(), cell.source[:80]
+            assert cell.metadata.mystnb.get("code_prompt_hide") == f"Hide: {name}"
+
+
 @pytest.mark.parametrize("page", LECTURES)
 def test_lectures_are_short_and_open_with_their_answer(page):
     notebook = nbformat.read(running.find_page(page)[1], 4)
