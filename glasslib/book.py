@@ -52,6 +52,8 @@ _state: dict[str, Any] = {
     "page": None, "preset": None, "records": [], "claims": {}, "changed": [], "parameters": {},
     "name": "", "lock": None,
 }  # fmt: skip
+#: rows of a table that a page shows at once; the others are folded
+MOST_ROWS = 8
 #: parameters of a page that are no physics: claims are judged whatever they are
 MACHINERY: tuple[str, ...] = ("preset", "seed", "cores", "engine", "device")
 
@@ -609,9 +611,13 @@ def interval(entry: dict[str, Any]) -> str:
 
 
 def records_html(
-    records: list[dict[str, Any]], *, caption: str, links: dict[str, str] | None = None
+    records: list[dict[str, Any]],
+    *,
+    caption: str,
+    links: dict[str, str] | None = None,
+    most: int | None = None,
 ) -> str:
-    """Records as one HTML table in a box that scrolls sideways on a narrow screen.
+    """Records as one HTML table; on a narrow screen a card each, with its verdict on top.
 
     Parameters
     ----------
@@ -621,6 +627,8 @@ def records_html(
         Said above the table and read aloud by screen readers.
     links : dict, optional
         Page name to address, to make the page names links.
+    most : int, optional
+        Rows that are shown at once; the others are folded. All by default.
 
     Returns
     -------
@@ -638,34 +646,53 @@ def records_html(
         if with_page:
             name = esc(r["page"].split("/")[-1])
             address = (links or {}).get(r["page"])
-            cells.append(f'<td><a href="{esc(address)}">{name}</a></td>' if address
-                         else f"<td>{name}</td>")  # fmt: skip
+            name = f'<a href="{esc(address)}">{name}</a>' if address else name
+            cells.append(f'<td class="gl-page">{name}</td>')
         note = f'<span class="gl-note">{esc(r["note"])}</span>' if r.get("note") else ""
         unit = f" {esc(r['unit'])}" if r.get("unit") else ""
         paper = f"{number(r['paper'])}{unit}" if r.get("paper") is not None else "–"
         slug = r["verdict"].replace(" ", "-")
         cells += [
-            f"<td>{esc(r['exhibit'])}</td>",
+            f'<td class="gl-exhibit">{esc(r["exhibit"])}</td>',
             f'<th scope="row">{esc(r["quantity"])}{note}</th>',
-            f'<td class="gl-num">{paper}</td>',
-            f'<td class="gl-num">{number(r["here"])}{unit}</td>',
-            f'<td class="gl-num">{interval(r)}</td>',
+            f'<td class="gl-num" data-head="Paper">{paper}</td>',
+            f'<td class="gl-num" data-head="Here">{number(r["here"])}{unit}</td>',
+            f'<td class="gl-num" data-head="Interval">{interval(r)}</td>',
             f'<td class="gl-verdict gl-{slug}"><span aria-hidden="true">{_MARKS[r["verdict"]]}'
             f"</span> {esc(r['verdict'])}</td>",
         ]
         rows.append("<tr>" + "".join(cells) + "</tr>")
     if not rows:
         rows.append(f'<tr><td colspan="{len(heads)}">Nothing recorded yet.</td></tr>')
-    return _html_table(heads, rows, caption)
+    return _html_table(heads, rows, caption, most=most, kind=" gl-cards")
 
 
-def _html_table(heads: Sequence[str], rows: Sequence[str], caption: str) -> str:
-    """A table in a box that scrolls sideways; ``rows`` are ``<tr>`` elements."""
+def _html_table(
+    heads: Sequence[str],
+    rows: Sequence[str],
+    caption: str,
+    *,
+    most: int | None = None,
+    kind: str = "",
+) -> str:
+    """A table in a box that scrolls sideways; ``rows`` are ``<tr>`` elements.
+
+    What is over ``most`` rows is folded, in a table of its own.
+    """
+    if most is not None and len(rows) > most:
+        rest = _html_table(heads, rows[most:], "", kind=kind)
+        more = len(rows) - most
+        return (
+            _html_table(heads, rows[:most], caption, kind=kind)
+            + f'<details class="gl-fold"><summary>{more} more row{"s" * (more > 1)}</summary>'
+            f"{rest}</details>"
+        )
     head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in heads)
     caption = html.escape(caption)
+    title = f"<caption>{caption}</caption>" if caption else ""
     return (
-        f'<div class="gl-scroll" role="region" tabindex="0" aria-label="{caption}">'
-        f'<table class="gl-table"><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
+        f'<div class="gl-scroll" role="region" tabindex="0" aria-label="{caption or "more rows"}">'
+        f'<table class="gl-table{kind}">{title}<thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -680,11 +707,19 @@ class Table:
         Cells, shown as ``str`` gives them, with minus signs for hyphens before numbers.
     caption : str
         Said above the table.
+    most : int, optional
+        Rows that a page shows at once, the others being folded; None for all.
     """
 
     def __init__(
-        self, heads: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str
+        self,
+        heads: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        caption: str,
+        most: int | None = MOST_ROWS,
     ) -> None:
+        self.most = most
         self.heads = [str(h) for h in heads]
         minus = re.compile(r"(?<!\w)-(?=\d)")
         self.rows = [[minus.sub("−", str(cell)) for cell in row] for row in rows]
@@ -698,7 +733,7 @@ class Table:
             "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
             for row in self.rows
         ]
-        return _html_table(self.heads, rows, self.caption)
+        return _html_table(self.heads, rows, self.caption, most=self.most)
 
     def __repr__(self) -> str:
         table = [self.heads, *self.rows]
@@ -715,7 +750,7 @@ class Comparison:
     records : list of dict
         As :func:`record` stores them.
     caption : str
-    links : dict, optional
+    links, most : optional
         See :func:`records_html`.
     """
 
@@ -725,13 +760,15 @@ class Comparison:
         *,
         caption: str,
         links: dict[str, str] | None = None,
+        most: int | None = None,
     ) -> None:
         self.records = records
         self.caption = caption
         self.links = links
+        self.most = most
 
     def _repr_html_(self) -> str:
-        return records_html(self.records, caption=self.caption, links=self.links)
+        return records_html(self.records, caption=self.caption, links=self.links, most=self.most)
 
     def __repr__(self) -> str:
         return records_text(self.records)
@@ -835,7 +872,7 @@ def records_text(records: list[dict[str, Any]]) -> str:
 
 
 def comparison(caption: str = "The paper's numbers and ours", *, new: bool = True) -> Comparison:
-    """This page's records as a table; put it last in a cell.
+    """This page's records as a table, main claims first; put it last in a cell.
 
     Parameters
     ----------
@@ -849,14 +886,20 @@ def comparison(caption: str = "The paper's numbers and ours", *, new: bool = Tru
     -------
     Comparison
     """
-    records = [dict(r) for r in _state["records"]]
+    records = sorted((dict(r) for r in _state["records"]), key=_rank_row)
     if new:
-        return Comparison(records, caption=caption)
+        return Comparison(records, caption=caption, most=MOST_ROWS)
     tests = [r for r in records if r["verdict"] != "new here"]
     if len(tests) < len(records):
         rest = len(records) - len(tests)
         caption += f" ({rest} more without a counterpart in the paper: see Results)"
-    return Comparison(tests, caption=caption)
+    return Comparison(tests, caption=caption, most=MOST_ROWS)
+
+
+def _rank_row(entry: Mapping[str, Any]) -> int:
+    """Where a record goes in its page's table: main claims, other tests, what is new."""
+    claim = _state["claims"].get(entry.get("claim", ""))
+    return 2 if entry["verdict"] == "new here" else int(claim is None or not claim.headline)
 
 
 def scorecard(

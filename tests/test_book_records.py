@@ -137,6 +137,34 @@ def test_table_is_accessible_and_escaped(page):
     assert "<script" not in table
 
 
+def test_what_is_over_eight_rows_is_folded(page):
+    rows = [(k, k * k) for k in range(11)]
+    shown, fold = book.Table(["k", "k²"], rows, caption="squares")._repr_html_().split("<details")
+    assert shown.count("<tr>") == 1 + 8
+    assert fold.count("<tr>") == 1 + 3
+    assert "3 more rows" in fold
+    assert "details" not in book.Table(["k", "k²"], rows, caption="", most=None)._repr_html_()
+    for k in range(9):
+        book.record(**GOOD | {"quantity": f"number {k}"})
+    shown, fold = book.comparison()._repr_html_().split("<details")
+    assert "number 7" in shown
+    assert "number 8" in fold
+    assert "1 more row<" in fold
+
+
+def test_main_claims_come_first(page, monkeypatch):
+    rule = {"above": 0.0}
+    known = {
+        "main": claims.Claim("main", "Fig 2", "main", rule, headline=True),
+        "other": claims.Claim("other", "Fig 1", "other", rule),
+    }
+    monkeypatch.setitem(book._state, "claims", known)
+    book.record_new("ceiling", "new", 1.0)
+    book.record("other", 1.0)
+    book.record("main", 1.0)
+    assert [r["quantity"] for r in book.comparison().records] == ["main", "other", "new"]
+
+
 def test_empty_table(page):
     assert "Nothing recorded yet" in book.comparison()._repr_html_()
     assert repr(book.comparison()) == "nothing recorded yet"
