@@ -275,6 +275,8 @@ def _take_parameters(page: str, given: Mapping[str, Any]) -> None:
         if name in given and (reason := p.refuse(given[name]) or p.mismatch(given[name])):
             raise ValueError(f"parameter {name} is {given[name]!r}; {reason}.")
     values = {name: given.get(name, p.default) for name, p in declared.items()}
+    if wrong := running.refuse_sizes(declared, values):
+        raise ValueError(wrong)
     differ = {name: v for name, v in values.items() if v != declared[name].default}
     changed = {name: v for name, v in differ.items() if name not in MACHINERY}
     _state.update(

@@ -56,13 +56,23 @@ class PageFailed(PageError):
     """
 
     def __init__(
-        self, page: str, *, cell: int, source: str, error: str, notebook: Path | None
+        self,
+        page: str,
+        *,
+        cell: int,
+        source: str,
+        error: str,
+        notebook: Path | None,
+        given: Mapping[str, Any] | None = None,
     ) -> None:
         self.page, self.cell, self.error, self.notebook = page, cell, error, notebook
         lines = [f"page {page} failed" + (f" in cell {cell}:" if cell else ":")]
         code = [line for line in source.strip().splitlines() if line.strip()][:3]
         lines += [f"    {line}" for line in code]
         lines.append(f"  {error}")
+        changed = [f"{k} = {_brief(v)}" for k, v in (given or {}).items() if k != "preset"]
+        if changed:  # whatever went wrong, what was asked for is named
+            lines.append(f"  with {', '.join(changed)}")
         if notebook:
             lines.append(f"  read it with its outputs: {_short(notebook)}")
         super().__init__("\n".join(lines))
@@ -105,6 +115,17 @@ class Parameter:
         found = re.search(r"\{([^{}]+)\}", self.help)
         return tuple(part.strip() for part in found[1].split(",")) if found else ()
 
+    @property
+    def size(self) -> int | str | None:
+        """How many values a list has: a number, or the parameter that has as many.
+
+        From "3 values" or "as many as states" in the comment; None where any number goes.
+        """
+        if found := re.search(r"\bas many as (\w+)", self.help):
+            return found[1]
+        found = re.search(r"\b(\d+) values\b", self.help)
+        return int(found[1]) if found else None
+
     def refuse(self, value: Any) -> str:
         """Why a value of the right type cannot be; empty where it can."""
         if self.choices and isinstance(value, str) and value not in self.choices:
@@ -127,6 +148,34 @@ class Parameter:
         if any(_as_type(kind, value) is not _NO for kind in kinds):
             return ""
         return f"expected {self.type}, such as {self.default!r}"
+
+
+def refuse_sizes(declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> str:
+    """Why lists of values do not go together, by name; empty where they do.
+
+    Parameters
+    ----------
+    declared : dict
+        From :func:`parameters`.
+    values : dict
+        Name to value, of all of them.
+
+    Returns
+    -------
+    str
+    """
+    for name, p in declared.items():
+        value = values[name]
+        if not isinstance(value, (list, tuple)):
+            continue
+        if p.default and not value:
+            return f"parameter {name} is empty; expected a value at least, such as {p.default!r}."
+        wanted, told = p.size, ""
+        if isinstance(wanted, str):
+            wanted, told = len(values[wanted]), f", as many as {wanted}"
+        if wanted is not None and len(value) != wanted:
+            return f"parameter {name} has {len(value)} value(s); expected {wanted}{told}."
+    return ""
 
 
 @dataclass(frozen=True)
@@ -732,6 +781,8 @@ def run_page(
         )
     values = check_parameters(page, declared, given)
     chosen = values.get("preset", declared["preset"].default)
+    if wrong := refuse_sizes(declared, {n: p.default for n, p in declared.items()} | values):
+        raise PageError(f"page {page}: {wrong}")
     directory = Path(output) if output else default_directory(page, chosen, values)
     directory = directory.expanduser().resolve()
     leaf = page.split("/")[-1]
@@ -772,6 +823,7 @@ def run_page(
                     source=failure.source,
                     error=failure.error,
                     notebook=kept,
+                    given=values,
                 ) from failure.__cause__
             raise
         finally:

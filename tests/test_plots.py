@@ -190,7 +190,7 @@ def test_a_trajectory_has_a_slider():
     assert len(fig.layout.sliders[0].steps) == 3
     play, pause = fig.layout.updatemenus[0].buttons
     assert play.args[0] is None  # all frames from here
-    assert pause.args[0] == [None]  # none: what is under way stops
+    assert list(pause.args[0]) == [None]  # none: what is under way stops
     assert pause.args[1]["mode"] == "immediate"
     with pytest.raises(ValueError, match=r"values has shape \(3, 3\) and there are 2 times"):
         plots.trajectory([first, later, over], values, times=[0, 1])
