@@ -612,6 +612,30 @@ def interval(entry: dict[str, Any]) -> str:
     return f"[{number(entry['low'])}, {number(entry['high'])}]"
 
 
+def say(value: float, low: float, high: float, form: str = ".2f") -> str:
+    """A number with its interval, or a word that there were too few to give one.
+
+    Parameters
+    ----------
+    value, low, high : float
+        Ends of NaN, or both equal to the value: a single run, which has no interval.
+    form : str
+        Format of each number.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> say(0.239, 0.208, 0.269), say(0.009, 0.009, 0.009, "+.3f")
+    ('0.24 [0.21, 0.27]', '+0.009 (too few for an interval)')
+    """
+    if low == value == high or math.isnan(low) or math.isnan(high):
+        return f"{value:{form}} (too few for an interval)"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
 def records_html(
     records: list[dict[str, Any]],
     *,

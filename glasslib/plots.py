@@ -459,6 +459,10 @@ def slab(
     shown = shown[np.argsort(position[shown, 2])]
     fig = panels(list(values), share_y=False, spacing=0.02)
     fig.update_layout(height=390, showlegend=False)
+    bar, margin = {"title": {"text": label, "side": "right"}, "thickness": 14}, {"r": 76, "b": 16}
+    if len(values) > 2:  # each panel wants the width that the bar would take
+        bar |= {"orientation": "h", "y": 0, "yanchor": "top", "len": 0.6}
+        bar["title"]["side"], margin = "bottom", {"r": 8, "b": 72}
     shapes = []
     for col, (name, panel) in enumerate(values.items(), start=1):
         panel = np.asarray(panel, dtype=float)
@@ -489,7 +493,7 @@ def slab(
                 marker={
                     "size": 10, "opacity": 0, "color": unit[shown], "colorscale": colorscale,
                     "cmin": low, "cmax": high, "showscale": col == 1,
-                    "colorbar": {"title": {"text": label, "side": "right"}, "thickness": 14},
+                    "colorbar": bar,
                 },
             ),
             row=1, col=col,
@@ -503,7 +507,7 @@ def slab(
             row=1,
             col=col,
         )
-    fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "r": 76, "t": 72, "b": 16})
+    fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "t": 72, **margin})
     return fig
 
 

@@ -165,6 +165,14 @@ def test_main_claims_come_first(page, monkeypatch):
     assert [r["quantity"] for r in book.comparison().records] == ["main", "other", "new"]
 
 
+def test_an_interval_of_one_run_is_not_printed():
+    assert book.say(0.239, 0.208, 0.2694) == "0.24 [0.21, 0.27]"
+    assert book.say(-0.1, -0.3, 0.1, "+.1f") == "-0.1 [-0.3, +0.1]"
+    assert book.say(0.2, 0.2, 0.2) == "0.20 (too few for an interval)"
+    nan = float("nan")
+    assert book.say(0.2, nan, nan, ".1f") == "0.2 (too few for an interval)"
+
+
 def test_empty_table(page):
     assert "Nothing recorded yet" in book.comparison()._repr_html_()
     assert repr(book.comparison()) == "nothing recorded yet"
