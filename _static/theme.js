@@ -3,6 +3,7 @@
 (function () {
   "use strict";
   const INK = { light: "#3b4252", dark: "#d5d9e0" };
+  const EDGE = { light: "rgba(30,30,30,0.9)", dark: "rgba(235,235,235,0.9)" };
   const PAPER = { light: "#ffffff", dark: "#22272e" };
 
   function mode() {
@@ -38,7 +39,20 @@
         }
       }
     }
-    return window.Plotly.relayout(div, change);
+    return window.Plotly.relayout(div, change).then(() => outline(div, m));
+  }
+
+  // outlines that tell types apart are ink: dark on white, light on dark
+  function outline(div, m) {
+    const mine = [EDGE.light, EDGE.dark];
+    const traces = [];
+    (div.data || []).forEach((trace, i) => {
+      const line = trace.marker && trace.marker.line;
+      if (line && mine.includes(line.color) && line.color !== EDGE[m]) traces.push(i);
+    });
+    return traces.length
+      ? window.Plotly.restyle(div, { "marker.line.color": EDGE[m] }, traces)
+      : Promise.resolve();
   }
 
   // marker.size holds diameters; sizeref is the length of one pixel on the axes
@@ -87,7 +101,10 @@
       change["yaxis" + suffix + ".domain"] = [top - 1 / n + (k < n - 1 ? gap : 0), top];
       if (!anchored) {
         change["yaxis" + suffix + ".showticklabels"] = true;
-        change["yaxis" + suffix + ".title.text"] = title;
+        // the title that was given for all panels, or that of an axis which they share; else their own
+        const axis = layout["yaxis" + suffix];
+        const all = layout.meta.y || (axis.matches ? title : "");
+        if (all && !(axis.title && axis.title.text)) change["yaxis" + suffix + ".title.text"] = all;
       }
       if (layout.annotations[k]) {
         change["annotations[" + k + "].x"] = 0.5;
@@ -113,6 +130,11 @@
     if (div.dataset.glAdopted) return;
     div.dataset.glAdopted = "1";
     div.on("plotly_afterplot", () => rescale(div));
+    // a wheel over a scene scrolls the page; with Ctrl held it comes closer
+    const pass = (event) => {
+      if (!event.ctrlKey && div._fullLayout._has("gl3d")) event.stopPropagation();
+    };
+    div.addEventListener("wheel", pass, { capture: true, passive: true });
     recolour(div)
       .then(() => stack(div))
       .then(() => rescale(div));

@@ -214,7 +214,7 @@ def panels(
         height=height,
         margin={"l": 64, "r": 16, "t": 96, "b": 56},
         legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0},
-        meta={"glasslib": "panels"},
+        meta={"glasslib": "panels", "y": y},
     )
     fig.update_annotations(font_size=14)
     return fig
@@ -459,6 +459,10 @@ def slab(
     shown = shown[np.argsort(position[shown, 2])]
     fig = panels(list(values), share_y=False, spacing=0.02)
     fig.update_layout(height=390, showlegend=False)
+    bar, margin = {"title": {"text": label, "side": "right"}, "thickness": 14}, {"r": 76, "b": 16}
+    if len(values) > 2:  # each panel wants the width that the bar would take
+        bar |= {"orientation": "h", "y": 0, "yanchor": "top", "len": 0.6}
+        bar["title"]["side"], margin = "bottom", {"r": 8, "b": 72}
     shapes = []
     for col, (name, panel) in enumerate(values.items(), start=1):
         panel = np.asarray(panel, dtype=float)
@@ -489,7 +493,7 @@ def slab(
                 marker={
                     "size": 10, "opacity": 0, "color": unit[shown], "colorscale": colorscale,
                     "cmin": low, "cmax": high, "showscale": col == 1,
-                    "colorbar": {"title": {"text": label, "side": "right"}, "thickness": 14},
+                    "colorbar": bar,
                 },
             ),
             row=1, col=col,
@@ -503,7 +507,7 @@ def slab(
             row=1,
             col=col,
         )
-    fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "r": 76, "t": 72, "b": 16})
+    fig.update_layout(shapes=shapes, title_text=title, margin={"l": 8, "t": 72, **margin})
     return fig
 
 
@@ -527,7 +531,7 @@ def trajectory(
     colorscale: str = SEQUENTIAL,
     title: str = "",
 ) -> go.Figure:
-    """A two-dimensional trajectory with a slider for the time and a button that plays it.
+    """A two-dimensional trajectory with a slider for the time, and buttons to play and to pause.
 
     Parameters
     ----------
@@ -669,7 +673,7 @@ def states(
 
 
 def _add_slider(fig: go.Figure, names: Sequence[str], prefix: str, side: float, title: str) -> None:
-    """A slider over the frames of a figure, and a button that plays them."""
+    """A slider over the frames of a figure, and buttons that play them and pause."""
     still = {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}
     steps = [
         {"method": "animate", "label": name, "args": [[str(k)], still]}
@@ -683,13 +687,14 @@ def _add_slider(fig: go.Figure, names: Sequence[str], prefix: str, side: float, 
         showlegend=False,
         margin={"l": 15, "r": 15, "t": 105, "b": 110},
         sliders=[
-            {"steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 8}, "x": 0.16,
-             "len": 0.84, "ticklen": 0, "minorticklen": 0, "font": {"size": 11}}
+            {"steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 8}, "x": 0.3,
+             "len": 0.7, "ticklen": 0, "minorticklen": 0, "font": {"size": 11}}
         ],
         updatemenus=[
             {"type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": -0.02,
              "yanchor": "top", "pad": {"t": 14}, "showactive": False,
-             "buttons": [{"label": "▶", "method": "animate", "args": [None, play]}]}
+             "buttons": [{"label": "▶", "method": "animate", "args": [None, play]},
+                         {"label": "❚❚", "method": "animate", "args": [[None], still]}]}
         ],
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from glasslib import book, places
+from glasslib.book import claims
 
 GOOD = {"exhibit": "Fig 4d", "quantity": "Pearson r", "here": 0.7, "verdict": "reproduces"}
 
@@ -137,6 +138,42 @@ def test_table_is_accessible_and_escaped(page):
     assert "<script" not in table
 
 
+def test_what_is_over_eight_rows_is_folded(page):
+    rows = [(k, k * k) for k in range(11)]
+    shown, fold = book.Table(["k", "k²"], rows, caption="squares")._repr_html_().split("<details")
+    assert shown.count("<tr>") == 1 + 8
+    assert fold.count("<tr>") == 1 + 3
+    assert "3 more rows" in fold
+    assert "details" not in book.Table(["k", "k²"], rows, caption="", most=None)._repr_html_()
+    for k in range(9):
+        book.record(**GOOD | {"quantity": f"number {k}"})
+    shown, fold = book.comparison()._repr_html_().split("<details")
+    assert "number 7" in shown
+    assert "number 8" in fold
+    assert "1 more row<" in fold
+
+
+def test_main_claims_come_first(page, monkeypatch):
+    rule = {"above": 0.0}
+    known = {
+        "main": claims.Claim("main", "Fig 2", "main", rule, headline=True),
+        "other": claims.Claim("other", "Fig 1", "other", rule),
+    }
+    monkeypatch.setitem(book.page.STATE, "claims", known)
+    book.record_new("ceiling", "new", 1.0)
+    book.record("other", 1.0)
+    book.record("main", 1.0)
+    assert [r["quantity"] for r in book.comparison().records] == ["main", "other", "new"]
+
+
+def test_an_interval_of_one_run_is_not_printed():
+    assert book.say(0.239, 0.208, 0.2694) == "0.24 [0.21, 0.27]"
+    assert book.say(-0.1, -0.3, 0.1, "+.1f") == "-0.1 [-0.3, +0.1]"
+    assert book.say(0.2, 0.2, 0.2) == "0.20 (too few for an interval)"
+    nan = float("nan")
+    assert book.say(0.2, nan, nan, ".1f") == "0.2 (too few for an interval)"
+
+
 def test_empty_table(page):
     assert "Nothing recorded yet" in book.comparison()._repr_html_()
     assert repr(book.comparison()) == "nothing recorded yet"
@@ -183,21 +220,45 @@ def test_a_table_of_anything():
         book.Table(["a", "b"], [(1, 2), (3,)], caption="")
 
 
-def test_an_overview_counts_verdicts_by_exhibit_and_leaves_out_what_is_new():
-    def row(exhibit, verdict, page="1-test/page"):
-        return {"page": page, "exhibit": exhibit, "verdict": verdict}
+def test_an_overview_has_a_row_for_each_main_claim():
+    def row(claim, verdict, here=1.0):
+        return {
+            "page": "1-test/page", "chapter": "1 · Test", "claim": claim, "exhibit": "Fig <2>",
+            "quantity": f"height {here}", "here": here, "low": 0.5, "high": 9.0, "paper": 2.0,
+            "unit": "σ", "verdict": verdict, "says": "it is <high>",
+        }  # fmt: skip
 
-    rows = [
-        row("Fig 1", "reproduces"), row("Fig 1", "undecided"), row("Fig 1", "reproduces"),
-        row("Fig <2>", "does not reproduce"), row("Fig 3", "new here"),
-    ]  # fmt: skip
-    table = book.Overview(rows, caption="one", links={"1-test/page": "../page.html"})
+    def claim(key, headline):
+        return claims.Claim(key, "Fig <2>", "height", {"above": 1.0}, headline=headline)
+
+    known = {"1-test/page": {"high": claim("high", True), "low": claim("low", False)}}
+    rows = [row("high", "reproduces", k) for k in (1.0, 2.0)]
+    rows += [row("high", "undecided", 3.0), row("low", "reproduces")]
+    new = row("", "new here") | {"claim": "nowhere"}
+    del new["claim"]
+    table = book.Overview(
+        [*rows, new], caption="one", links={"1-test/page": "../page.html"}, claims=known
+    )
     assert repr(table).splitlines() == [
-        "one", "Fig 1  2 reproduces, 1 undecided  1-test/page",
-        "Fig <2>  1 does not reproduce  1-test/page",
+        "one", "Fig <2>: it is <high>  2 reproduces, 1 undecided  1-test/page",
     ]  # fmt: skip
     html = table._repr_html_()
     assert "2 × reproduces" in html
-    assert "Fig &lt;2&gt;" in html
-    assert 'href="../page.html"' in html
-    assert "Fig 3" not in html
+    assert html.count("<tr>") == 3  # the head, the chapter, the claim
+    assert "“it is &lt;high&gt;”" in html
+    assert 'href="../page.html#scorecard"' in html
+    assert "3 numbers" in html
+    assert "height 3.0: 3 σ [0.5, 9]; the paper: 2 σ" in html
+
+
+def test_the_book_has_about_twenty_main_claims_and_each_is_recorded():
+    table = book.Overview(book.results(), caption="")
+    assert 15 <= len(table.rows) <= 25
+    chapters = [page[0] for page, _ in table.rows]
+    assert {c: chapters.count(c) >= 3 for c in "12345"} == dict.fromkeys("12345", True)
+    marked = sum(
+        claim.headline
+        for path in (book.root() / "notebooks").glob("*/claims.yml")
+        for claim in claims.load(path).values()
+    )
+    assert marked == len(table.rows)

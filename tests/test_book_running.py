@@ -220,6 +220,7 @@ def test_failing_cell_leaves_a_readable_notebook(clone, capsys):
     assert "page 1-test/page failed in cell 3" in told
     assert "values[3]" in told
     assert "IndexError: list index out of range" in told
+    assert "with seed = 7\n" in told
     assert "out/page.failed.ipynb" in told
     assert "Traceback" not in told
     assert len(told.strip().splitlines()) <= 8
@@ -355,6 +356,39 @@ def test_every_number_of_a_page_has_a_range(page):
             with pytest.raises(notebooks.PageError, match=f"parameter {name} of page"):
                 notebooks.check_parameters(page, declared, {name: type(p.default)(high * 2 + 1)})
         assert p.refuse(p.default) == ""
+
+
+@pytest.mark.parametrize("page", notebooks.list_pages())
+def test_lists_that_do_not_go_together_are_refused_by_name(page):
+    """One value where two liquids are asked for would end somewhere in the page."""
+    declared = notebooks.parameters(notebooks.find_page(page)[1])
+    defaults = {name: p.default for name, p in declared.items()}
+    assert notebooks.refuse_sizes(declared, defaults) == ""
+    for name, p in declared.items():
+        if isinstance(p.default, list) and p.default:
+            with pytest.raises(notebooks.PageError, match=f"parameter {name} is empty"):
+                running.run_page(page, preset="smoke", parameters={name: []})
+            if p.size is not None:
+                with pytest.raises(notebooks.PageError, match=f"parameter {name} has .* expected"):
+                    running.run_page(page, preset="smoke", parameters={name: p.default[:1] * 9})
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "value", "told"),
+    [
+        ("1-graph-embeddings-2d-lj/descriptors", "cutoffs", "[1.5]", "cutoffs has 1 value"),
+        ("3-averaged-descriptors/evaluation", "states", "[0.5]", "expected 2, as many as liquids"),
+    ],
+)
+def test_short_lists_that_ended_in_a_traceback(page, name, value, told):
+    with pytest.raises(notebooks.PageError, match=told):
+        running.run_page(page, preset="smoke", parameters={name: value})
+
+
+def test_lists_are_checked_in_a_notebook_too():
+    given = {"preset": "book", "packing_fractions": []}
+    with pytest.raises(ValueError, match="parameter packing_fractions is empty"):
+        book.setup(page="0-start/play", parameters=given)
 
 
 def test_a_value_out_of_range_is_refused_in_a_notebook_too(monkeypatch):

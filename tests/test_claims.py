@@ -92,6 +92,8 @@ def test_places_of_a_quantity(table):
             "a note that says why",
         ),
         ("a: {exhibit: x, quantity: y, rule: {above: 1}, same_test: 2}", "same_test is 2"),
+        ("a: {exhibit: x, quantity: y, rule: {above: 1}, headline: true}", "the paper's words"),
+        ("a: {exhibit: x, quantity: y, rule: {above: 1}, headline: 1}", "headline is 1"),
         ("a: {", "is not YAML"),
     ],
 )

@@ -42,6 +42,15 @@ def test_page_keeps_to_the_template(page):
     assert "## What to change" in text
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_fold_says_what_it_holds(page):
+    for cell in nbformat.read(notebooks.find_page(page)[1], 4).cells:
+        if cell.cell_type == "code" and "hide-input" in cell.metadata.get("tags", []):
+            name = cell.metadata.get("mystnb", {}).get("code_prompt_show", "")
+            assert name.strip(), cell.source[:80]
+            assert cell.metadata.mystnb.get("code_prompt_hide") == f"Hide: {name}"
+
+
 @pytest.mark.parametrize("page", LECTURES)
 def test_lectures_are_short_and_open_with_their_answer(page):
     notebook = nbformat.read(notebooks.find_page(page)[1], 4)
@@ -67,6 +76,34 @@ def test_lectures_are_short_and_open_with_their_answer(page):
     assert sum(len(re.findall(r"^\s*def ", c.source, re.MULTILINE)) for c in code) <= 2
 
 
+def count_rows(notebook):
+    """Rows of the longest table that a reader sees without opening a fold."""
+    longest = 0
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            shown = output.get("data", {}).get("text/html", "")
+            if 'class="gl-table' in shown:
+                shown = re.sub(r"<details.*?</details>", "", shown, flags=re.DOTALL)
+                rows = [
+                    t.count("<tr>") for t in re.findall(r"<tbody>.*?</tbody>", shown, re.DOTALL)
+                ]
+                longest = max([longest, *rows])
+    return longest
+
+
+def test_rows_in_folds_are_not_counted():
+    def show(*tables):
+        outputs = [
+            nbformat.v4.new_output("display_data", {"text/html": t._repr_html_()}) for t in tables
+        ]
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=outputs)])
+
+    short, long = ([(k,) for k in range(n)] for n in (3, 30))
+    assert count_rows(show(book.Table(["k"], short, caption=""))) == 3
+    assert count_rows(show(*(book.Table(["k"], t, caption="") for t in (short, long)))) == 8
+    assert count_rows(show(book.Table(["k"], long, caption="", most=None))) == 30
+
+
 @pytest.mark.page
 @pytest.mark.parametrize("page", PAGES)
 def test_page_runs_at_smoke(page):
@@ -79,6 +116,8 @@ def test_page_runs_at_smoke(page):
     for entry in run.results["records"]:
         assert entry["verdict"] in book.VERDICTS
         assert isinstance(entry["here"], float)
+    if page in LECTURES:
+        assert count_rows(nbformat.read(run.notebook, 4)) <= book.MOST_ROWS
     _, path = notebooks.find_page(page)
     if "book.record(" in path.read_text(encoding="utf-8"):
         assert run.results["records"], "the page records numbers, and none arrived"

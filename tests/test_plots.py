@@ -132,7 +132,7 @@ def test_panels_share_a_legend_and_know_their_kind():
     plots.add_curve(fig, [1, 10], [0, 1], name="up", row=1, col=1)
     plots.add_curve(fig, [1, 10], [1, 0], name="up", row=1, col=2, showlegend=False, low=[0, 0],
                     high=[2, 1])  # fmt: skip
-    assert fig.layout.meta["glasslib"] == "panels"
+    assert fig.layout.meta == {"glasslib": "panels", "y": "height"}
     assert [a.text for a in fig.layout.annotations] == ["one", "two"]
     assert (fig.layout.xaxis.title.text, fig.layout.xaxis2.title.text) == ("a", "b")
     assert fig.layout.xaxis.type == fig.layout.xaxis2.type == "log"
@@ -188,6 +188,10 @@ def test_a_trajectory_has_a_slider():
     np.testing.assert_allclose(fig.frames[2].data[0].marker.color, [6, 7])
     assert fig.data[0].marker.size[0] == pytest.approx(2 * fig.data[0].marker.size[1])
     assert len(fig.layout.sliders[0].steps) == 3
+    play, pause = fig.layout.updatemenus[0].buttons
+    assert play.args[0] is None  # all frames from here
+    assert list(pause.args[0]) == [None]  # none: what is under way stops
+    assert pause.args[1]["mode"] == "immediate"
     with pytest.raises(ValueError, match=r"values has shape \(3, 3\) and there are 2 times"):
         plots.trajectory([first, later, over], values, times=[0, 1])
     with pytest.raises(ValueError, match="no disk within a square of edge 0.0"):

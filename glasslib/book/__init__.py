@@ -32,6 +32,7 @@ from glasslib.book.page import (
 )
 from glasslib.book.scorecards import comparison, results, scorecard
 from glasslib.book.tables import (
+    MOST_ROWS,
     VERDICTS,
     Comparison,
     Overview,
@@ -40,13 +41,14 @@ from glasslib.book.tables import (
     number,
     records_html,
     records_text,
+    say,
 )
 from glasslib.places import chapter_name, data_root, results_folder, root
 
 __all__ = [
-    "Comparison", "MACHINERY", "Overview", "PRESETS", "RECORDED_PACKAGES", "Table", "VERDICTS",
-    "chapter_name", "check_preset", "comparison", "data", "data_root", "interval", "number",
-    "page_results", "record", "record_new", "records_html", "records_text", "results",
-    "results_folder", "root", "run_directory", "scorecard", "setup", "verdict", "versions",
+    "Comparison", "MACHINERY", "MOST_ROWS", "Overview", "PRESETS", "RECORDED_PACKAGES", "Table",
+    "VERDICTS", "chapter_name", "check_preset", "comparison", "data", "data_root", "interval",
+    "number", "page_results", "record", "record_new", "records_html", "records_text", "results",
+    "results_folder", "root", "run_directory", "say", "scorecard", "setup", "verdict", "versions",
     "write_json", "write_text",
 ]  # fmt: skip

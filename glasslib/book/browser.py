@@ -6,12 +6,14 @@ Every request that would leave the machine is refused and counted as an error. A
 * as many plots have really drawn as the page's outputs hold, in two dimensions and three;
 * all mathematics is typeset;
 * nothing makes the page wider than a 390-pixel screen;
+* a first visit loads less than :data:`HEAVIEST`, compressed;
 * no raw ``$`` of TeX is left in the text.
 """
 
 from __future__ import annotations
 
 import functools
+import gzip
 import http.server
 import json
 import os
@@ -28,8 +30,8 @@ CHROMIUM_FLAGS: tuple[str, ...] = (
     "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars",
 )  # fmt: skip
-#: the theme declares this twice on every page, which does no harm
-_KNOWN_ERRORS = ("THEBE_JS_URL",)
+#: bytes of a first visit as a server would send them, compressed: without plots, with
+HEAVIEST = {False: 1_000_000, True: 3_000_000}
 _PLOTLY = "application/vnd.plotly.v1+json"
 _WEBGL = {"scatter3d", "surface", "mesh3d", "isosurface", "volume", "cone", "streamtube"}
 
@@ -234,12 +236,13 @@ def check(
                 executable_path=chromium, headless=True, args=list(CHROMIUM_FLAGS)
             )
             for number, name in enumerate(pages, 1):
-                found = _check_page(driver, base, name, expected.get(name), screens)
+                found = _check_page(driver, base, html, name, expected.get(name), screens)
                 failures += [f"{name}: {text}" for text in found["errors"]]
                 state = "FAILED" if found["errors"] else "ok"
                 print(
                     f"[{number}/{len(pages)}] {name}  {state}: {found['plots']} plots "
-                    f"({found['webgl']} in 3D), {found['math']} formulae",
+                    f"({found['webgl']} in 3D), {found['math']} formulae, "
+                    f"{found['bytes'] / 1e6:.1f} MB",
                     flush=True,
                 )
             driver.close()
@@ -252,8 +255,43 @@ def check(
     return 1 if failures else 0
 
 
+def weigh(html: Path, url: str) -> int:
+    """Bytes that a server sends for a file of the book, compressed where that helps.
+
+    Parameters
+    ----------
+    html : pathlib.Path
+        The built book.
+    url : str
+        Below it; what comes after ``?`` is left out. What is no file weighs nothing.
+
+    Returns
+    -------
+    int
+    """
+    path = html / url.split("?")[0].split("#")[0].lstrip("/")
+    if not path.is_file():
+        return 0
+    content = path.read_bytes()
+    return min(len(content), len(gzip.compress(content)))
+
+
+def _judge_weight(found: int, plots: bool) -> list[str]:
+    """What is wrong with the bytes of a first visit."""
+    limit = HEAVIEST[plots]
+    if found <= limit:
+        return []
+    what = "with" if plots else "without"
+    return [f"a first visit loads {found / 1e6:.1f} MB; {limit / 1e6:g} allowed {what} plots"]
+
+
 def _check_page(
-    driver: Any, base: str, name: str, expected: dict[str, int] | None, screens: Path
+    driver: Any,
+    base: str,
+    html: Path,
+    name: str,
+    expected: dict[str, int] | None,
+    screens: Path,
 ) -> dict[str, Any]:
     """Load one page wide and narrow, and see it light and dark each time."""
     errors: list[str] = []
@@ -266,8 +304,9 @@ def _check_page(
             service_workers="block",
         )
         outside: list[str] = []
+        loaded: set[str] = set()
         page = context.new_page()
-        _watch(context, page, base, width, errors, outside)
+        _watch(context, page, base, width, errors, outside, loaded)
         page.goto(f"{base}/{name}.html", wait_until="load", timeout=120_000)
         for mode in ("light", "dark"):
             where = f"{mode}, {width} px"
@@ -277,6 +316,8 @@ def _check_page(
             errors += [f"script did not recolour a plot ({where})"] * (not state["themed"])
             if width == 1280 and mode == "light":
                 found = state
+                found["bytes"] = sum(weigh(html, url.removeprefix(base)) for url in loaded)
+                errors += _judge_weight(found["bytes"], state["plots"] > 0)
                 errors += _blank_scenes(page)
             _photograph(page, screens / f"{shot}.{mode}.{width}.png")
         if width == 390 and state["width"] > width:
@@ -288,13 +329,20 @@ def _check_page(
         "plots": found["drawn"],
         "webgl": found["webgl"],
         "math": found["typeset"],
+        "bytes": found["bytes"],
     }
 
 
 def _watch(
-    context: Any, page: Any, base: str, width: int, errors: list[str], outside: list[str]
+    context: Any,
+    page: Any,
+    base: str,
+    width: int,
+    errors: list[str],
+    outside: list[str],
+    loaded: set[str],
 ) -> None:
-    """Refuse requests to elsewhere; note script errors and missing files."""
+    """Refuse requests to elsewhere; note script errors, missing files and what is loaded."""
 
     def route(r: Any) -> None:
         if r.request.url.startswith((base + "/", "data:", "blob:")):
@@ -304,10 +352,10 @@ def _watch(
             r.abort()
 
     def broke(error: Any) -> None:
-        if not any(known in str(error) for known in _KNOWN_ERRORS):
-            errors.append(f"script error ({width} px): {str(error).splitlines()[0]}")
+        errors.append(f"script error ({width} px): {str(error).splitlines()[0]}")
 
     def answered(response: Any) -> None:
+        loaded.add(response.url)
         if response.status >= 400:
             errors.append(f"{response.status} for {response.url.removeprefix(base)} ({width} px)")
 

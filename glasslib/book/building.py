@@ -371,6 +371,44 @@ def typeset(source: Path) -> None:
         raise BuildError(
             "typesetting failed:\n  " + "\n  ".join(told or log.strip().splitlines()[-15:])
         )
+    _lighten_all(root / "_build" / "html")
+
+
+#: what the theme puts into every page and a page may not need: icons drawn twice (a font does),
+#: fonts asked for before anyone knows whether an icon of theirs is there, a script for live code
+#: that this book does not have
+_UNUSED = (
+    r'<script src="[^"]*/fontawesome/[^"]*\.js[^"]*"></script>',
+    r'<link rel="preload" as="font"[^>]*/fa-(?:brands|regular)-[^>]*/?>',
+    r"<script>const THEBE_JS_URL = [^<]*</script>",
+    r'<script async="async" src="[^"]*sphinx-thebe\.js[^"]*"></script>',
+    r'<link rel="stylesheet"[^>]*sphinx-thebe\.css[^>]*/>',
+)
+_PLOTLY = r'<script src="[^"]*/vendor/plotly\.min\.js[^"]*"></script>'
+
+
+def lighten(text: str) -> str:
+    """A page without what it does not use: plotly where no figure is, icons that come twice.
+
+    Parameters
+    ----------
+    text : str
+        HTML as the theme writes it.
+
+    Returns
+    -------
+    str
+    """
+    for pattern in _UNUSED if "plotly-graph-div" in text else (*_UNUSED, _PLOTLY):
+        text = re.sub(pattern + r"\n?", "", text)
+    return text
+
+
+def _lighten_all(html: Path) -> None:
+    for path in html.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        if (lighter := lighten(text)) != text:
+            path.write_text(lighter, encoding="utf-8")
 
 
 def _quiet() -> dict[str, str]:

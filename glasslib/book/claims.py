@@ -15,7 +15,8 @@ Every chapter has ``notebooks/<chapter>/claims.yml``::
 A page says ``book.record("fig4-trained", here, low, high, of={"T": 0.5})`` and nothing about
 thresholds: what decides lies in one file, which is committed before the page is run. Where the
 paper's test cannot be made here, ``same_test: false`` says so, and ``note`` why: whatever comes
-out, the verdict is "not the same test".
+out, the verdict is "not the same test". The few claims that a paper is about have
+``headline: true`` and ``says``: the page Results opens with them.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glasslib.places import root
+
 #: kinds of rules, and how many numbers each takes
 RULES = {"above": 1, "below": 1, "within": 2}
 _KEYS = {
     "page", "exhibit", "quantity", "says", "paper", "rule", "partly", "unit", "note", "same_test",
+    "headline",
 }  # fmt: skip
 
 
@@ -59,6 +63,8 @@ class Claim:
     same_test : bool
         False where what is measured here cannot decide what the paper says: other data, another
         range. ``rule`` then is what would decide it.
+    headline : bool
+        One of the few that the paper is about; it has ``says``.
     """
 
     key: str
@@ -72,6 +78,7 @@ class Claim:
     note: str = ""
     page: str = ""
     same_test: bool = True
+    headline: bool = False
 
     def about(self, of: Mapping[str, object]) -> str:
         """The quantity with its places filled in.
@@ -164,8 +171,20 @@ def load(path: Path) -> dict[str, Claim]:
                 f"{where}: same_test is {same!r}; expected false with a note that says why, or "
                 "leave it out."
             )
+        headline = entry.get("headline", False)
+        if not isinstance(headline, bool) or (headline and not entry.get("says")):
+            raise ValueError(
+                f"{where}: headline is {headline!r}; expected true with the paper's words (says), "
+                "or leave it out."
+            )
         found[str(key)] = Claim(key=str(key), **entry)
     return found
+
+
+def load_page(page: str) -> dict[str, Claim]:
+    """Claims of the chapter of a page; none where it has no ``claims.yml``."""
+    path = root() / "notebooks" / page.split("/")[0] / "claims.yml"
+    return load(path) if path.is_file() else {}
 
 
 def _check_rule(rule: object, where: str) -> None:

@@ -60,6 +60,17 @@ class Parameter:
         found = re.search(r"\{([^{}]+)\}", self.help)
         return tuple(part.strip() for part in found[1].split(",")) if found else ()
 
+    @property
+    def size(self) -> int | str | None:
+        """How many values a list has: a number, or the parameter that has as many.
+
+        From "3 values" or "as many as states" in the comment; None where any number goes.
+        """
+        if found := re.search(r"\bas many as (\w+)", self.help):
+            return found[1]
+        found = re.search(r"\b(\d+) values\b", self.help)
+        return int(found[1]) if found else None
+
     def refuse(self, value: Any) -> str:
         """Why a value of the right type cannot be; empty where it can."""
         if self.choices and isinstance(value, str) and value not in self.choices:
@@ -82,6 +93,34 @@ class Parameter:
         if any(_as_type(kind, value) is not _NO for kind in kinds):
             return ""
         return f"expected {self.type}, such as {self.default!r}"
+
+
+def refuse_sizes(declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> str:
+    """Why lists of values do not go together, by name; empty where they do.
+
+    Parameters
+    ----------
+    declared : dict
+        From :func:`parameters`.
+    values : dict
+        Name to value, of all of them.
+
+    Returns
+    -------
+    str
+    """
+    for name, p in declared.items():
+        value = values[name]
+        if not isinstance(value, (list, tuple)):
+            continue
+        if p.default and not value:
+            return f"parameter {name} is empty; expected a value at least, such as {p.default!r}."
+        wanted, told = p.size, ""
+        if isinstance(wanted, str):
+            wanted, told = len(values[wanted]), f", as many as {wanted}"
+        if wanted is not None and len(value) != wanted:
+            return f"parameter {name} has {len(value)} value(s); expected {wanted}{told}."
+    return ""
 
 
 def check_preset(preset: str) -> str:
@@ -309,9 +348,7 @@ def check_parameters(
             )
         checked[name] = _convert(page, declared[name], value)
         if reason := declared[name].refuse(checked[name]):
-            raise PageError(
-                f"parameter {name} of page {page} is {_brief(checked[name])}; {reason}."
-            )
+            raise PageError(f"parameter {name} of page {page} is {brief(checked[name])}; {reason}.")
         if name == "preset":
             try:
                 check_preset(checked[name])
@@ -332,12 +369,12 @@ def _convert(page: str, parameter: Parameter, value: Any) -> Any:
         if result is not _NO:
             return result
     raise PageError(
-        f"parameter {parameter.name} of page {page} is {_brief(value)} ({type(value).__name__}); "
+        f"parameter {parameter.name} of page {page} is {brief(value)} ({type(value).__name__}); "
         f"expected {parameter.type}, such as {parameter.default!r}: correct the value."
     )
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     """The value on one line of ordinary length."""
     try:
         text = repr(value)

@@ -110,7 +110,9 @@ def setup(page: str, preset: str = "book", parameters: Mapping[str, Any] | None 
             f"page is {page!r}; expected 'chapter-folder/page-name' without ending, "
             "such as '1-graph-embeddings-2d-lj/simulation'."
         )
-    STATE.update(page=page, preset=preset, records=[], claims=_claims(page), changed=[])
+    from glasslib.book.claims import load_page
+
+    STATE.update(page=page, preset=preset, records=[], claims=load_page(page), changed=[])
     STATE.update(parameters={}, name=preset)
     shell = _find_shell()
     if parameters is None and shell is not None:
@@ -149,14 +151,6 @@ def _claim_run() -> None:
     atexit.register(STATE["lock"].close)
 
 
-def _claims(page: str) -> dict[str, Any]:
-    """Claims of the page's chapter; none where it has no ``claims.yml``."""
-    from glasslib.book import claims
-
-    path = root() / "notebooks" / page.split("/")[0] / "claims.yml"
-    return claims.load(path) if path.is_file() else {}
-
-
 def _take_parameters(page: str, given: Mapping[str, Any]) -> None:
     """Check the parameters of a page and keep them: for its results, its folder, its claims."""
 
@@ -173,6 +167,8 @@ def _take_parameters(page: str, given: Mapping[str, Any]) -> None:
         if name in given and (reason := p.refuse(given[name]) or p.mismatch(given[name])):
             raise ValueError(f"parameter {name} is {given[name]!r}; {reason}.")
     values = {name: given.get(name, p.default) for name, p in declared.items()}
+    if wrong := notebooks.refuse_sizes(declared, values):
+        raise ValueError(wrong)
     differ = {name: v for name, v in values.items() if v != declared[name].default}
     changed = {name: v for name, v in differ.items() if name not in MACHINERY}
     STATE.update(

@@ -46,13 +46,23 @@ class PageFailed(PageError):
     """
 
     def __init__(
-        self, page: str, *, cell: int, source: str, error: str, notebook: Path | None
+        self,
+        page: str,
+        *,
+        cell: int,
+        source: str,
+        error: str,
+        notebook: Path | None,
+        given: Mapping[str, Any] | None = None,
     ) -> None:
         self.page, self.cell, self.error, self.notebook = page, cell, error, notebook
         lines = [f"page {page} failed" + (f" in cell {cell}:" if cell else ":")]
         code = [line for line in source.strip().splitlines() if line.strip()][:3]
         lines += [f"    {line}" for line in code]
         lines.append(f"  {error}")
+        changed = [f"{k} = {notebooks.brief(v)}" for k, v in (given or {}).items() if k != "preset"]
+        if changed:  # whatever went wrong, what was asked for is named
+            lines.append(f"  with {', '.join(changed)}")
         if notebook:
             lines.append(f"  read it with its outputs: {notebooks.short_path(notebook)}")
         super().__init__("\n".join(lines))
@@ -178,6 +188,10 @@ def run_page(
         )
     values = notebooks.check_parameters(page, declared, given)
     chosen = values.get("preset", declared["preset"].default)
+    if wrong := notebooks.refuse_sizes(
+        declared, {n: p.default for n, p in declared.items()} | values
+    ):
+        raise PageError(f"page {page}: {wrong}")
     directory = Path(output) if output else default_directory(page, chosen, values)
     directory = directory.expanduser().resolve()
     leaf = page.split("/")[-1]
@@ -218,6 +232,7 @@ def run_page(
                     source=failure.source,
                     error=failure.error,
                     notebook=kept,
+                    given=values,
                 ) from failure.__cause__
             raise
         finally:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glasslib.book.page import STATE
-from glasslib.book.tables import MARKS, Comparison, Table, number
+from glasslib.book.tables import MARKS, MOST_ROWS, Comparison, Table, number
 from glasslib.places import results_folder
 
 
@@ -41,7 +41,7 @@ def results() -> list[dict[str, Any]]:
 
 
 def comparison(caption: str = "The paper's numbers and ours", *, new: bool = True) -> Comparison:
-    """This page's records as a table; put it last in a cell.
+    """This page's records as a table, main claims first; put it last in a cell.
 
     Parameters
     ----------
@@ -55,14 +55,20 @@ def comparison(caption: str = "The paper's numbers and ours", *, new: bool = Tru
     -------
     Comparison
     """
-    records = [dict(r) for r in STATE["records"]]
+    records = sorted((dict(r) for r in STATE["records"]), key=_rank_row)
     if new:
-        return Comparison(records, caption=caption)
+        return Comparison(records, caption=caption, most=MOST_ROWS)
     tests = [r for r in records if r["verdict"] != "new here"]
     if len(tests) < len(records):
         rest = len(records) - len(tests)
         caption += f" ({rest} more without a counterpart in the paper: see Results)"
-    return Comparison(tests, caption=caption)
+    return Comparison(tests, caption=caption, most=MOST_ROWS)
+
+
+def _rank_row(entry: Mapping[str, Any]) -> int:
+    """Where a record goes in its page's table: main claims, other tests, what is new."""
+    claim = STATE["claims"].get(entry.get("claim", ""))
+    return 2 if entry["verdict"] == "new here" else int(claim is None or not claim.headline)
 
 
 def scorecard(
