@@ -21,7 +21,7 @@ from pathlib import Path
 
 import joblib
 
-from . import book, reporting, running, writing
+from . import book, reporting, running, starting, writing
 
 
 class BuildError(Exception):
@@ -248,8 +248,7 @@ def with_outputs(name: str, run: running.Run) -> str:
     BuildError
         If the run is of a page with other cells.
     """
-    import nbformat
-
+    nbformat = starting.import_nbformat()
     page = running.read_notebook(running.find_page(name)[1])
     done = [c for c in running.read_notebook(run.notebook).cells if c.cell_type == "code"]
     code = [c for c in page.cells if c.cell_type == "code"]

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import book, writing
+from . import book, starting, writing
 
 #: modules that no page imports: changing them does not make a result stale
 _NOT_IN_PAGES = (
@@ -260,8 +260,7 @@ def read_notebook(path: Path) -> Any:
     PageError
         If the file is not a notebook.
     """
-    import nbformat
-
+    nbformat = starting.import_nbformat()
     try:
         return nbformat.read(path, as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, KeyError, AttributeError) as error:
@@ -860,7 +859,7 @@ def _execute(
     live: bool,
 ) -> None:
     """papermill, with every way to fail turned into :class:`PageFailed`."""
-    import nbformat
+    nbformat = starting.import_nbformat()  # before papermill, which imports it too
     import papermill
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 

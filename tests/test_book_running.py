@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -358,3 +360,20 @@ def test_every_number_of_a_page_has_a_range(page):
 def test_a_value_out_of_range_is_refused_in_a_notebook_too(monkeypatch):
     with pytest.raises(ValueError, match="parameter n_replicas is 0; expected 2 to 10000"):
         book.setup(page="0-start/how-to-read", parameters={"preset": "book", "n_replicas": 0})
+
+
+def test_a_page_starts_without_a_grammar_that_it_does_not_need():
+    """And whoever wants the package afterwards has it."""
+    source = """
+import sys
+from glasslib import plots, running
+plots.use_theme()
+running.parameters(running.find_page("0/play")[1])
+import papermill
+print("nbformat" in sys.modules, "rfc3987_syntax" in sys.modules)
+import rfc3987_syntax
+print(rfc3987_syntax.is_valid_syntax("iri", "https://é.org"))
+"""
+    pytest.importorskip("rfc3987_syntax")
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False", "True"], done.stderr

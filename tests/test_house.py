@@ -17,7 +17,7 @@ PHYSICS = {
 #: what makes, runs, judges and publishes the book
 MACHINERY = {
     "book", "claims", "running", "building", "reporting", "browser", "cli", "fetching", "batches",
-    "copying", "gathering", "browsing", "commands",
+    "copying", "gathering", "browsing", "commands", "starting",
 }  # fmt: skip
 #: arrows from physics to the machinery that stand, and why
 ALLOWED = {
