@@ -10,6 +10,7 @@ from oracles import refuses
 from glasslib import book, dynamics, frames, scores, simulate, stored, systems
 from glasslib.descriptors import radial_angular
 from glasslib.descriptors.radial_angular import ANGULAR, RADIAL
+from glasslib.engines import base
 from glasslib.models.ridge import ALPHAS, PropensityRidge
 from glasslib.studies import asking, averaged, configurations, productions, published, regression
 
@@ -176,6 +177,12 @@ SMALL = averaged.Recipe(
 @pytest.fixture(scope="module")
 def liquid():
     """Four small liquids at rest, with propensities that are their averaged energies."""
+    with pytest.MonkeyPatch.context() as patch:  # some minimum will do: FIRE's alone
+        patch.setattr(base, "FLOW_FORCE", 10.0)
+        yield make_liquids()
+
+
+def make_liquids():
     system = systems.get("kob-andersen").with_(n=900)
     made = []
     for c in range(4):
