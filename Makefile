@@ -73,7 +73,7 @@ readme: $(STAMP)  ## bring the generated tables up to date
 	$(BIN)/python -m glasslib.cli data --readme
 
 check: $(STAMP)  ## look at the built pages with a browser
-	$(BIN)/python -m glasslib.cli check
+	$(BIN)/python -m glasslib.cli check --workers $(WORKERS)
 
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .

@@ -17,7 +17,10 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +180,7 @@ def check(
     screens: Path | None = None,
     executable: str | None = None,
     only: list[str] | None = None,
+    share: tuple[int, int] = (1, 1),
 ) -> int:
     """Check every page of the built book; print one line a page.
 
@@ -191,6 +195,8 @@ def check(
         See :func:`find_chromium`.
     only : list of str, optional
         Check pages whose path holds one of these texts.
+    share : (int, int)
+        ``(k, n)``: only every ``n``-th of these pages, from the ``k``-th.
 
     Returns
     -------
@@ -220,6 +226,7 @@ def check(
         pages = [p for p in pages if any(text in p for text in only)]
     if not pages:
         raise FileNotFoundError(f"no page of {html} holds {only}; leave the names out for all.")
+    pages = pages[share[0] - 1 :: share[1]]
     screens.mkdir(parents=True, exist_ok=True)
     missing = [n for n in expected if not (html / f"{n}.html").is_file()]
     failures = [f"{name}: not built" for name in missing]
@@ -250,6 +257,27 @@ def check(
         print(text)
     print(f"{len(pages)} pages, {len(failures)} problems; screenshots in {screens.name}/")
     return 1 if failures else 0
+
+
+def check_beside(workers: int, arguments: Sequence[str]) -> int:
+    """:func:`check` in several processes, each with a browser of its own and a part of the pages.
+
+    Parameters
+    ----------
+    workers : int
+    arguments : sequence of str
+        Of ``glasslib check``, without the number of processes.
+
+    Returns
+    -------
+    int
+        0 if every page passed, else the largest exit status.
+    """
+    command = [sys.executable, "-m", "glasslib.cli", "check", *arguments]
+    parts = [
+        subprocess.Popen([*command, "--share", f"{k}/{workers}"]) for k in range(1, workers + 1)
+    ]
+    return max(part.wait() for part in parts)
 
 
 def _check_page(

@@ -71,8 +71,11 @@ def _build(*, workers: int, timeout: float, force: bool, update: bool) -> Path:
     except running.PageError as error:
         raise BuildError(str(error)) from error
     paths = {name: running.find_page(name)[1] for name in names}
-    first = [name for name in names if not running.reads_results(paths[name])]
-    last = [name for name in names if name not in first]
+    last = [name for name in names if running.reads_results(paths[name])]
+    # long ones early: otherwise one of them ends alone, the other processes idle
+    first = sorted(
+        set(names) - set(last), key=lambda n: (not running.is_long(paths[n]), names.index(n))
+    )
 
     runs = run_pages(first, workers=workers, timeout=timeout, force=force)
     if update and running.own_data():

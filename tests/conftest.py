@@ -26,12 +26,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     And tests of a file that share something which is made once a file stay in one process
     (``--dist loadgroup``), where it is made once.
     """
-    for item in items:
+    weight: dict[str, int] = {}
+
+    def group(item: pytest.Item) -> str:
         made = item._fixtureinfo.name2fixturedefs.values()
-        if any(one[-1].scope == "module" for one in made):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        shared = any(one[-1].scope == "module" for one in made)
+        return item.path.stem if shared else item.nodeid
 
-    def takes(item: pytest.Item) -> int:
-        return -sum(item.get_closest_marker(name) is not None for name in ("page", "slow"))
-
-    items.sort(key=takes)
+    for item in items:
+        name = group(item)
+        if name != item.nodeid:
+            item.add_marker(pytest.mark.xdist_group(name))
+        takes = sum(item.get_closest_marker(mark) is not None for mark in ("page", "slow"))
+        weight[name] = max(takes, weight.get(name, 0))
+    # a group keeps together: what it shares is thrown away when a test of another file comes
+    items.sort(key=lambda item: -weight[group(item)])

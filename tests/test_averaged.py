@@ -186,7 +186,7 @@ def make_liquids():
     system = systems.get("kob-andersen").with_(n=900)
     made = []
     for c in range(4):
-        f = simulate.liquid(system, kT=1.0, melt_time=2, duration=2, seed=c, engine="lammps")
+        f = simulate.liquid(system, kT=1.0, melt_time=1, duration=1, seed=c, engine="lammps")
         quiet = simulate.inherent_structure(f, system, force_tolerance=0.5, engine="lammps")
         rng = np.random.default_rng(c)
         e = averaged.averaged_energies(quiet.log["particles/energy"], quiet)[:, 8]

@@ -311,6 +311,8 @@ def test_user_mistakes_have_no_traceback(clone, capsys):
         (["run", "1/page", "--preset", "huge"], "preset is 'huge'"),
         (["book", "--workers", "0"], "--workers is 0"),
         (["check"], "build the book first"),
+        (["check", "--workers", "0"], "--workers is 0"),
+        (["check", "--share", "3/2"], "expected such as 1/2"),
     ):
         assert cli.main(arguments) == 2
         told = capsys.readouterr().err.strip()
