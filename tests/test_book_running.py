@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from glasslib import book, cli, running
+from glasslib import book, building, cli, running
 
 FIRST = """preset: str = "book"  # size of the run
 seed: int = 1
@@ -320,6 +320,24 @@ def test_user_mistakes_have_no_traceback(clone, capsys):
         assert len(told.splitlines()) == 1
 
 
+def test_the_build_begins_with_what_takes_long_and_ends_with_what_reads_results(clone, monkeypatch):
+    folder, asked = clone / "notebooks" / "1-test", []
+    kinds = {"reads": {"data": ["results"]}, "plain": {}, "slow": {"long": True}, "other": {}}
+    for name, said in kinds.items():
+        nbformat.write(notebook(FIRST, metadata={"glasslib": said}), folder / f"{name}.ipynb")
+    lines = [f"- file: notebooks/1-test/{name}\n" for name in kinds]
+    (clone / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n" + "".join(lines))
+
+    def stop(names, **_):
+        asked.extend(names)
+        raise building.BuildError("enough")
+
+    monkeypatch.setattr(building, "run_pages", stop)
+    with pytest.raises(building.BuildError, match="enough"):
+        building.build(workers=1, timeout=1, force=False, update=False)
+    assert asked == [f"1-test/{name}" for name in ("slow", "plain", "other")]
+
+
 @pytest.mark.page
 def test_book_names_the_page_that_fails(clone, capsys):
     write_page(clone, FIRST, WORK, "1 / 0")
@@ -332,7 +350,6 @@ def test_book_names_the_page_that_fails(clone, capsys):
 
 @pytest.mark.page
 def test_outputs_are_put_into_the_committed_page(clone):
-    from glasslib import building
 
     run = running.run_page("1-test/page")
     page = nbformat.reads(building.with_outputs("1-test/page", run), 4)
