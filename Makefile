@@ -45,10 +45,10 @@ book: $(STAMP)  ## run every page and build the book
 
 # one thread a test process: the processes share the cores
 test: $(STAMP)  ## test everything
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 quick: $(STAMP)  ## test what takes seconds
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not page"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not page"
 
 lab: $(STAMP)  ## open a copy of the notebooks
 	$(BIN)/python -m glasslib.cli lab $(PAGE)
@@ -73,7 +73,7 @@ readme: $(STAMP)  ## bring the generated tables up to date
 	$(BIN)/python -m glasslib.cli data --readme
 
 check: $(STAMP)  ## look at the built pages with a browser
-	$(BIN)/python -m glasslib.cli check
+	$(BIN)/python -m glasslib.cli check --workers $(WORKERS)
 
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .

@@ -127,6 +127,8 @@ def parser() -> argparse.ArgumentParser:
         "--screens", type=Path, metavar="DIR", help="screenshots (default _build/screens)"
     )
     check.add_argument("--browser", metavar="PATH", help="chromium executable")
+    check.add_argument("--workers", type=int, default=1, help="browsers at a time (default 1)")
+    check.add_argument("--share", default="1/1", metavar="K/N", help="only the K-th of N parts")
     check.add_argument("pages", nargs="*", help="only these pages")
     return top
 
@@ -387,7 +389,19 @@ def _readme(a: argparse.Namespace) -> int:
 def _check(a: argparse.Namespace) -> int:
     from .book import browser
 
-    return browser.check(html=a.html, screens=a.screens, executable=a.browser, only=a.pages or None)
+    if a.workers < 1:
+        raise ValueError(f"--workers is {a.workers}; expected 1 or more: leave it out for 1.")
+    if a.workers > 1:
+        given = {"--html": a.html, "--screens": a.screens, "--browser": a.browser}
+        named = [str(x) for name, x in given.items() if x for x in (name, x)]
+        return browser.check_beside(a.workers, [*named, *a.pages])
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", a.share)
+    if found is None or int(found[1]) > int(found[2]):
+        raise ValueError(f"--share is {a.share!r}; expected such as 1/2, the first of two parts.")
+    return browser.check(
+        html=a.html, screens=a.screens, executable=a.browser, only=a.pages or None,
+        share=(int(found[1]), int(found[2])),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

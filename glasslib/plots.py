@@ -16,6 +16,8 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.io.base_renderers import MimetypeRenderer
 
+from glasslib import starting
+
 if TYPE_CHECKING:
     import gsd.hoomd
 
@@ -117,6 +119,7 @@ class BookRenderer(MimetypeRenderer):
 
 def use_theme() -> None:
     """Make the book's template and renderer plotly's defaults in this process."""
+    starting.import_nbformat()  # plotly's renderers import it
     pio.templates["glasslib"] = template()
     pio.templates.default = "glasslib"
     pio.renderers["glasslib"] = BookRenderer()

@@ -10,6 +10,7 @@ from oracles import refuses
 from glasslib import book, dynamics, frames, scores, simulate, stored, systems
 from glasslib.descriptors import averaged_energies, radial_angular
 from glasslib.descriptors.radial_angular import ANGULAR, RADIAL
+from glasslib.engines import base
 from glasslib.models.ridge import ALPHAS, PropensityRidge
 from glasslib.studies import asking, averaged, configurations, productions, published, regression
 
@@ -202,10 +203,16 @@ SMALL = averaged.Recipe(
 @pytest.fixture(scope="module")
 def liquid():
     """Four small liquids at rest, with propensities that are their averaged energies."""
+    with pytest.MonkeyPatch.context() as patch:  # some minimum will do: FIRE's alone
+        patch.setattr(base, "FLOW_FORCE", 10.0)
+        yield make_liquids()
+
+
+def make_liquids():
     system = systems.get("kob-andersen").with_(n=900)
     made = []
     for c in range(4):
-        f = simulate.liquid(system, kT=1.0, melt_time=2, duration=2, seed=c, engine="lammps")
+        f = simulate.liquid(system, kT=1.0, melt_time=1, duration=1, seed=c, engine="lammps")
         quiet = simulate.inherent_structure(f, system, force_tolerance=0.5, engine="lammps")
         rng = np.random.default_rng(c)
         e = averaged_energies(quiet.log["particles/energy"], quiet)[:, 8]

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from glasslib import book, cli
-from glasslib.book import keys, notebooks, running
+from glasslib.book import building, keys, notebooks, running
 
 FIRST = """preset: str = "book"  # size of the run
 seed: int = 1
@@ -312,11 +314,31 @@ def test_user_mistakes_have_no_traceback(clone, capsys):
         (["run", "1/page", "--preset", "huge"], "preset is 'huge'"),
         (["book", "--workers", "0"], "--workers is 0"),
         (["check"], "build the book first"),
+        (["check", "--workers", "0"], "--workers is 0"),
+        (["check", "--share", "3/2"], "expected such as 1/2"),
     ):
         assert cli.main(arguments) == 2
         told = capsys.readouterr().err.strip()
         assert message in told
         assert len(told.splitlines()) == 1
+
+
+def test_the_build_begins_with_what_takes_long_and_ends_with_what_reads_results(clone, monkeypatch):
+    folder, asked = clone / "notebooks" / "1-test", []
+    kinds = {"reads": {"data": ["results"]}, "plain": {}, "slow": {"long": True}, "other": {}}
+    for name, said in kinds.items():
+        nbformat.write(notebook(FIRST, metadata={"glasslib": said}), folder / f"{name}.ipynb")
+    lines = [f"- file: notebooks/1-test/{name}\n" for name in kinds]
+    (clone / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n" + "".join(lines))
+
+    def stop(names, **_):
+        asked.extend(names)
+        raise building.BuildError("enough")
+
+    monkeypatch.setattr(building, "run_pages", stop)
+    with pytest.raises(building.BuildError, match="enough"):
+        building.build(workers=1, timeout=1, force=False, update=False)
+    assert asked == [f"1-test/{name}" for name in ("slow", "plain", "other")]
 
 
 @pytest.mark.page
@@ -331,7 +353,6 @@ def test_book_names_the_page_that_fails(clone, capsys):
 
 @pytest.mark.page
 def test_outputs_are_put_into_the_committed_page(clone):
-    from glasslib.book import building
 
     run = running.run_page("1-test/page")
     page = nbformat.reads(building.with_outputs("1-test/page", run), 4)
@@ -394,3 +415,20 @@ def test_lists_are_checked_in_a_notebook_too():
 def test_a_value_out_of_range_is_refused_in_a_notebook_too(monkeypatch):
     with pytest.raises(ValueError, match="parameter n_replicas is 0; expected 2 to 10000"):
         book.setup(page="0-start/how-to-read", parameters={"preset": "book", "n_replicas": 0})
+
+
+def test_a_page_starts_without_a_grammar_that_it_does_not_need():
+    """And whoever wants the package afterwards has it."""
+    source = """
+import sys
+from glasslib import plots, running
+plots.use_theme()
+running.parameters(running.find_page("0/play")[1])
+import papermill
+print("nbformat" in sys.modules, "rfc3987_syntax" in sys.modules)
+import rfc3987_syntax
+print(rfc3987_syntax.is_valid_syntax("iri", "https://é.org"))
+"""
+    pytest.importorskip("rfc3987_syntax")
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False", "True"], done.stderr

@@ -17,7 +17,7 @@ PHYSICS = {
 }  # fmt: skip
 #: what makes, runs, judges and publishes the book
 MACHINERY = {
-    "book", "cli", "batches", "gathering", "commands",
+    "book", "cli", "batches", "gathering", "commands", "starting",
 }  # fmt: skip
 #: names with an underscore that another module uses, and why
 BORROWED: set[tuple[str, str]] = set()

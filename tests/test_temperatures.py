@@ -9,6 +9,7 @@ import pytest
 
 from glasslib import book, dynamics, frames, production, simulate, stored, systems
 from glasslib.descriptors import averaged_energies
+from glasslib.engines import base
 from glasslib.studies import networks, score
 from glasslib.studies import temperatures as study
 
@@ -22,7 +23,10 @@ def folder(tmp_path_factory):
     jobs = production.temperature_jobs(
         SYSTEM, {1.0: [2, 2], 1.5: [2, 2]}, folder=where, draws=(4, 3), engine="lammps"
     )
-    with pytest.MonkeyPatch.context() as patch:  # short melts: nothing here asks for equilibrium
+    with pytest.MonkeyPatch.context() as patch:
+        # short melts and quenches that may leave their basin: nothing here asks for equilibrium,
+        # nor for the minimum that steepest descent finds (tests/test_engines.py does)
+        patch.setattr(base, "FLOW_FORCE", 10.0)
         whole = simulate.liquid
         patch.setattr(simulate, "liquid", lambda *a, **k: whole(*a, melt_time=2, duration=2, **k))
         for job in jobs:

@@ -19,7 +19,10 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +182,7 @@ def check(
     screens: Path | None = None,
     executable: str | None = None,
     only: list[str] | None = None,
+    share: tuple[int, int] = (1, 1),
 ) -> int:
     """Check every page of the built book; print one line a page.
 
@@ -193,6 +197,8 @@ def check(
         See :func:`find_chromium`.
     only : list of str, optional
         Check pages whose path holds one of these texts.
+    share : (int, int)
+        ``(k, n)``: only every ``n``-th of these pages, from the ``k``-th.
 
     Returns
     -------
@@ -222,6 +228,7 @@ def check(
         pages = [p for p in pages if any(text in p for text in only)]
     if not pages:
         raise FileNotFoundError(f"no page of {html} holds {only}; leave the names out for all.")
+    pages = pages[share[0] - 1 :: share[1]]
     screens.mkdir(parents=True, exist_ok=True)
     missing = [n for n in expected if not (html / f"{n}.html").is_file()]
     failures = [f"{name}: not built" for name in missing]
@@ -283,6 +290,27 @@ def _judge_weight(found: int, plots: bool) -> list[str]:
         return []
     what = "with" if plots else "without"
     return [f"a first visit loads {found / 1e6:.1f} MB; {limit / 1e6:g} allowed {what} plots"]
+
+
+def check_beside(workers: int, arguments: Sequence[str]) -> int:
+    """:func:`check` in several processes, each with a browser of its own and a part of the pages.
+
+    Parameters
+    ----------
+    workers : int
+    arguments : sequence of str
+        Of ``glasslib check``, without the number of processes.
+
+    Returns
+    -------
+    int
+        0 if every page passed, else the largest exit status.
+    """
+    command = [sys.executable, "-m", "glasslib.cli", "check", *arguments]
+    parts = [
+        subprocess.Popen([*command, "--share", f"{k}/{workers}"]) for k in range(1, workers + 1)
+    ]
+    return max(part.wait() for part in parts)
 
 
 def _check_page(

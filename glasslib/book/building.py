@@ -21,7 +21,7 @@ from pathlib import Path
 
 import joblib
 
-from glasslib import book, writing
+from glasslib import book, starting, writing
 from glasslib.book import keys, notebooks, reporting, running
 
 
@@ -72,8 +72,11 @@ def _build(*, workers: int, timeout: float, force: bool, update: bool) -> Path:
     except notebooks.PageError as error:
         raise BuildError(str(error)) from error
     paths = {name: notebooks.find_page(name)[1] for name in names}
-    first = [name for name in names if not keys.reads_results(paths[name])]
-    last = [name for name in names if name not in first]
+    last = [name for name in names if keys.reads_results(paths[name])]
+    # long ones early: otherwise one of them ends alone, the other processes idle
+    first = sorted(
+        set(names) - set(last), key=lambda n: (not keys.is_long(paths[n]), names.index(n))
+    )
 
     runs = run_pages(first, workers=workers, timeout=timeout, force=force)
     if update and notebooks.own_data():
@@ -249,8 +252,7 @@ def with_outputs(name: str, run: running.Run) -> str:
     BuildError
         If the run is of a page with other cells.
     """
-    import nbformat
-
+    nbformat = starting.import_nbformat()
     page = notebooks.read_notebook(notebooks.find_page(name)[1])
     done = [c for c in notebooks.read_notebook(run.notebook).cells if c.cell_type == "code"]
     code = [c for c in page.cells if c.cell_type == "code"]

@@ -67,6 +67,14 @@ def reads_results(path: Path) -> bool:
     return "results" in read_notebook(path).metadata.get("glasslib", {}).get("data", [])
 
 
+def is_long(path: Path) -> bool:
+    """True if a page takes longer than others at preset ``book``; the build begins with those.
+
+    It says so in its notebook metadata: ``"glasslib": {"long": true}``.
+    """
+    return bool(read_notebook(path).metadata.get("glasslib", {}).get("long", False))
+
+
 def data_digest(folders: list[Path], only: Mapping[str, Collection[str]] | None = None) -> str:
     """Hash of the names and contents of all finished files below some folders.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glasslib import starting
 from glasslib.places import chapter_name, data_root, root
 
 PRESETS: tuple[str, ...] = ("smoke", "book", "paper")
@@ -237,8 +238,7 @@ def read_notebook(path: Path) -> Any:
     PageError
         If the file is not a notebook.
     """
-    import nbformat
-
+    nbformat = starting.import_nbformat()
     try:
         return nbformat.read(path, as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, KeyError, AttributeError) as error:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glasslib import places, writing
+from glasslib import places, starting, writing
 from glasslib.book import keys, notebooks
 from glasslib.book.notebooks import PageError, Parameter
 from glasslib.book.page import write_json
@@ -320,7 +320,7 @@ def _execute(
     live: bool,
 ) -> None:
     """papermill, with every way to fail turned into :class:`PageFailed`."""
-    import nbformat
+    nbformat = starting.import_nbformat()
     import papermill
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
