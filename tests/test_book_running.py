@@ -421,9 +421,10 @@ def test_a_page_starts_without_a_grammar_that_it_does_not_need():
     """And whoever wants the package afterwards has it."""
     source = """
 import sys
-from glasslib import plots, running
+from glasslib import plots
+from glasslib.book import notebooks
 plots.use_theme()
-running.parameters(running.find_page("0/play")[1])
+notebooks.parameters(notebooks.find_page("0/play")[1])
 import papermill
 print("nbformat" in sys.modules, "rfc3987_syntax" in sys.modules)
 import rfc3987_syntax
