@@ -841,7 +841,8 @@ class Overview:
         esc, lines, before = html.escape, [], None
         for (page, _), rows in self.rows.items():
             if before != (before := rows[0].get("chapter", "")):
-                lines.append(f'<tr><th colspan="2" scope="rowgroup">{esc(before)}</th></tr>')
+                title = esc(_title_chapter(before))
+                lines.append(f'<tr><th colspan="2" scope="rowgroup"><b>{title}</b></th></tr>')
             words = []
             for name, n in self._counts(rows):
                 slug, count = name.replace(" ", "-"), f"{n} × " if n > 1 else ""
@@ -865,6 +866,17 @@ class Overview:
             counts = ", ".join(f"{n} {name}" for name, n in self._counts(rows))
             lines.append(f"{rows[0]['exhibit']}: {rows[0].get('says', '')}  {counts}  {page}")
         return "\n".join(lines)
+
+
+def _title_chapter(chapter: str) -> str:
+    """What the table of contents calls a chapter; its folder where it is not there."""
+    import yaml
+
+    contents = yaml.safe_load((root() / "_toc.yml").read_text(encoding="utf-8"))
+    for part in contents.get("parts", []):
+        if any(c.get("file", "").startswith(f"notebooks/{chapter}/") for c in part["chapters"]):
+            return part.get("caption", chapter)
+    return chapter
 
 
 def _say_row(entry: Mapping[str, Any]) -> str:
