@@ -255,6 +255,7 @@ def test_the_book_has_about_twenty_main_claims_and_each_is_recorded():
     table = book.Overview(book.results(), caption="")
     assert 15 <= len(table.rows) <= 25
     chapters = [page[0] for page, _ in table.rows]
+    assert "<b>1 · Graph embeddings of a 2D glass</b>" in table._repr_html_()
     assert {c: chapters.count(c) >= 3 for c in "12345"} == dict.fromkeys("12345", True)
     marked = sum(
         claim.headline
