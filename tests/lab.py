@@ -12,6 +12,11 @@ from pathlib import Path
 
 from glasslib.book import browser
 
+_WHOLE = """() => {
+  const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
+  return panel && panel.context && panel.context.isReady
+    && panel.content.widgets.length === panel.context.model.cells.length;
+}"""
 _RUN = """async () => {
   const app = window.jupyterapp;
   const panel = app.shell.currentWidget;
@@ -118,6 +123,7 @@ class Notebook:
         page.on("pageerror", lambda e: self.errors.append(str(e).splitlines()[0]))
         page.goto(f"{address}/lab/tree/{path}?reset", timeout=400_000)
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=400_000)
+        page.wait_for_function(_WHOLE, timeout=400_000)
 
     def set(self, old, new):
         """Edit the parameters cell, as a hand would."""

@@ -353,6 +353,18 @@ def test_committed_data_are_those_of_the_jobs(chapter):
     assert soft == {"1": {True}, "2": {True, False}, "3": {True, False}, "4": {False}}[chapter]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [0, 4])
+def test_a_finished_job_of_committed_data_is_read_and_left_as_it_is(k, capsys):
+    """Times on the time step, .999 for 1, are those that were asked for."""
+    job = batches.list_chapter_jobs(book.chapter_name(1))[k]
+    assert job.done() >= job.cost
+    before = [path.stat().st_mtime_ns for path, _, _ in job.writes]
+    assert cli.main(["data", "1", "--job", str(k)]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert [path.stat().st_mtime_ns for path, _, _ in job.writes] == before
+
+
 def test_one_row_of_configurations_does_for_all_temperatures():
     options = {"system": "kob-andersen-force-shifted", "n": 100, "temperatures": [0.8, 0.64]}
     jobs = productions.list_jobs("5", Path("x"), configurations=[[1, 2]], **options)

@@ -179,6 +179,89 @@ def test_label_runs_a_system_of_ones_own_and_resumes(soft, tmp_path, capsys):
     assert "n_replicas" in capsys.readouterr().err
 
 
+@pytest.fixture
+def hundred(soft):
+    """A hundred particles of three species, and the system they are of."""
+    from glasslib import systems
+
+    liquid = simulate.liquid(systems.get(soft), kT=1.0, n=100, melt_time=2.0, duration=1.0)
+    return start(liquid)
+
+
+def repeat(frame, counts, tilt=0.0):
+    """Copies of a box beside each other; an edge tilted by one stack has the same images."""
+    L, x = float(frame.configuration.box[0]), np.asarray(frame.particles.position)
+    cells = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), -1).reshape(-1, 3)
+    many = np.concatenate([x + L * cell for cell in cells])
+    box = np.array([*(L * np.array(counts)), tilt, 0, 0])
+    kind = np.tile(frame.particles.typeid, len(cells))
+    return frames.build(many, box, kind, types=frame.particles.types)
+
+
+def test_a_hundred_particles_and_three_species(hundred, soft, tmp_path, capsys):
+    """What a small box allows is done; what it does not, or another system, is one line."""
+    one = str(frames.write(tmp_path / "one.gsd", [hundred]))
+    out, table = str(tmp_path / "o.gsd"), str(tmp_path / "t.npz")
+    assert cli.main(["describe", one, "-o", table, "--descriptors", "bond-order"]) == 0
+    label = ["label", one, "-o", out, "--system", str(soft), "--replicas", "2", "--times", "0.1"]
+    assert cli.main(label) == 0
+    assert frames.read(out)[0].log["particles/propensity"].shape == (100, 1)
+    capsys.readouterr()
+    for call, told in {
+        ("describe", one, "-o", table): "the shells reach 5.456",
+        ("predict", one, "-o", out, "--model", "ka-0.5-order"): "type C",
+        ("predict", one, "-o", out): "no model fits the frame",
+    }.items():
+        assert cli.main(list(call)) == 2
+        said = capsys.readouterr().err
+        assert told in said
+        assert len(said.splitlines()) == 1
+
+
+def test_a_tilted_box_with_the_same_images_is_described_alike(hundred, soft, tmp_path):
+    plain, tilted = repeat(hundred, (3, 3, 3)), repeat(hundred, (3, 3, 3), tilt=1 / 3)
+    path = str(frames.write(tmp_path / "both.gsd", [plain, tilted]))
+    out = tmp_path / "t.npz"
+    kinds = ["--descriptors", "radial-angular,bond-order,energies", "--n-max", "1"]
+    assert cli.main(["describe", path, "-o", str(out), "--system", str(soft), *kinds]) == 0
+    with np.load(out) as table:
+        X, names = table["X"], table["columns"]
+    assert {name.split("_")[1].split("(")[0] for name in names if name[:2] == "G_"} >= set("ABC")
+    scale = np.abs(X).max(axis=0) + 1e-9
+    np.testing.assert_allclose(X[:2700] / scale, X[2700:] / scale, atol=2e-3)
+    np.testing.assert_allclose(X[:100] / scale, X[100:200] / scale, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_label_in_a_tilted_box(hundred, soft, tmp_path):
+    """Fresh runs there move as far as in the upright box of the same images."""
+    both = [repeat(hundred, (2, 2, 2)), repeat(hundred, (2, 2, 2), tilt=1 / 2)]
+    path, out = frames.write(tmp_path / "both.gsd", both), tmp_path / "o.gsd"
+    call = ["label", str(path), "-o", str(out), "--system", str(soft), "--replicas", "4"]
+    assert cli.main([*call, "--times", "0.02,0.2"]) == 0
+    upright, tilted = (f.log["particles/propensity"].mean(axis=0) for f in frames.read(out))
+    np.testing.assert_allclose(upright, tilted, rtol=0.05)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_particles(two, tmp_path):
+    """Fifty boxes beside each other: described and foretold as one of them is."""
+    one = start(frames.read(two)[0])
+    path = str(frames.write(tmp_path / "big.gsd", [repeat(one, (5, 5, 2))]))
+    out, table = tmp_path / "o.gsd", tmp_path / "t.npz"
+    assert cli.main(["describe", path, "-o", str(table), "--descriptors", "bond-order"]) == 0
+    with np.load(table) as big:
+        assert big["X"].shape == (100_000, 8)
+        spread = big["X"].reshape(50, 2000, 8).std(axis=0)
+        assert spread.max() < 1e-4 < big["X"].std(axis=0).min()
+    assert cli.main(["predict", path, "-o", str(out), "--model", "ka-0.5-order"]) == 0
+    alone = pretrained.get("ka-0.5-order").predict(one)
+    (made,) = frames.read(out)
+    many = made.log["particles/order_parameter"].reshape(50, 2000)
+    # single precision of places decides who is within a sphere, for one in thousands
+    assert np.mean(np.abs(many - alone) < 1e-3) > 0.999
+
+
 def write_dump(path, frame):
     """As LAMMPS writes it, types as numbers."""
     low, edge = -frame.configuration.box[0] / 2, frame.configuration.box[0] / 2
