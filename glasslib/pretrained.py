@@ -24,7 +24,13 @@ from typing import Any
 import numpy as np
 
 from glasslib import frames, simulate, systems
-from glasslib.descriptors import averaged_bond_order, averaged_energies, averaged_radial_angular
+from glasslib.descriptors import (
+    averaged_bond_order,
+    averaged_energies,
+    averaged_radial_angular,
+    elastic_response,
+    rest,
+)
 from glasslib.descriptors.averaging import sphere_average
 from glasslib.descriptors.radial_angular import RADIAL
 from glasslib.frames import Frame, FrameError
@@ -45,6 +51,7 @@ LABELS = {
     "thermal": "particles/predicted_propensity",
     "order": "particles/order_parameter",
     "network": "particles/predicted_bond_breaking",
+    "blend": "particles/predicted_propensity",
 }
 _WHAT = {
     "energies": "averaged inherent energies",
@@ -52,6 +59,7 @@ _WHAT = {
     "thermal": "LR(2), radial and angular descriptors of snapshots as they are",
     "order": "order parameter of an autoencoder, averaged over a sphere",
     "network": "interaction network: bonds that hold",
+    "blend": "energies, elastic response and way to rest: mean of a straight line and a network",
 }
 
 
@@ -143,6 +151,8 @@ class Pretrained:
             energy = np.asarray(seen.log["particles/energy"], dtype=float)
         if self.card["kind"] == "network":
             return self._ask_network(frame, seen, energy)
+        if self.card["kind"] == "blend":
+            return self._ask_both(frame, seen, energy)
         X = describe(seen, self.card["kind"], self.system, self.card["describe"], energy=energy)
         kind = [frame.particles.types[t] for t in frame.particles.typeid]
         out = np.full((frame.particles.N, max(1, len(self.times))), np.nan)
@@ -182,7 +192,21 @@ class Pretrained:
         """The estimator of one species, as it was saved; its file is compared with the card."""
         if species in self._models:
             return self._models[species]
-        entry = self.card["species"][species]
+        kind = {"order": "OrderParameter", "network": "InteractionNetwork"}
+        self._models[species] = self._load(
+            self.card["species"][species], kind.get(self.card["kind"], "PropensityRidge")
+        )
+        return self._models[species]
+
+    def network(self, species: str) -> Any:
+        """The interaction network that stands beside the straight line of a ``"blend"``."""
+        key = f"network {species}"
+        if key not in self._models:
+            entry = self.card["species"][species]["network"]
+            self._models[key] = self._load(entry, "InteractionNetwork")
+        return self._models[key]
+
+    def _load(self, entry: Mapping[str, Any], kind: str) -> Any:
         path = self.folder / entry["file"]
         if not path.is_file():
             raise PretrainedError(
@@ -195,10 +219,7 @@ class Pretrained:
             )
         from glasslib import models
 
-        kind = {"order": "OrderParameter", "network": "InteractionNetwork"}
-        loader = getattr(models, kind.get(self.card["kind"], "PropensityRidge"))
-        self._models[species] = loader.load(path)
-        return self._models[species]
+        return getattr(models, kind).load(path)
 
     def _choose(self, time: float | str) -> int | None:
         """Column of a time; None for all."""
@@ -306,6 +327,27 @@ class Pretrained:
         said = self.model("A").predict(graph).node
         kind = np.array([frame.particles.types[t] for t in frame.particles.typeid])
         return np.where(np.isin(kind, self.species), said, np.nan)
+
+    def _ask_both(self, frame: Frame, quiet: Frame, energy: np.ndarray) -> np.ndarray:
+        from glasslib.descriptors import pair_graph
+
+        response = respond(quiet, self.system)
+        X = rest.columns_at_rest(frame, quiet, energy, response)
+        told = frames.copy(frame, log={
+            "particles/inherent_position": np.asarray(quiet.particles.position)
+        })  # fmt: skip
+        nodes = rest.nodes_at_rest(frame, quiet, energy, response)
+        graph = pair_graph(told, inputs="full", features=nodes)
+        out = np.full(frame.particles.N, np.nan)
+        for species in self.species:
+            k = self.system.types.index(species)
+            mine = np.asarray(frame.particles.typeid) == k
+            self._check_domain(X[mine], species)
+            network = self.network(species)
+            mean, spread = network.trained_on_["scales"][k]
+            said = mean + spread * network.predict(graph).node[mine]
+            out[mine] = (self.model(species).predict(X[mine])[:, 0] + said) / 2
+        return out
 
     def __str__(self) -> str:
         card = self.card
@@ -556,6 +598,19 @@ def describe(
         near = system.bond_cutoffs or "sann"
         return averaged_bond_order(frame, neighbors=near, l=np.arange(1, 9))
     raise ValueError(f"kind is {kind!r}; expected {', '.join(_WHAT)}.")
+
+
+def respond(quiet: Frame, system: System, *, engine: str = "auto") -> np.ndarray:
+    """:func:`glasslib.descriptors.elastic_response` of a stored inherent structure.
+
+    Positions of single precision beside a very soft direction are no minimum; such a structure is
+    brought to rest once more.
+    """
+    try:
+        return elastic_response(quiet, system)
+    except FrameError:
+        again = simulate.inherent_structure(quiet, system, force_tolerance=1e-6, engine=engine)
+        return elastic_response(again, system)
 
 
 def strangeness(model: Any, X: np.ndarray) -> float:
