@@ -51,7 +51,7 @@ LABELS = {
     "thermal": "particles/predicted_propensity",
     "order": "particles/order_parameter",
     "network": "particles/predicted_bond_breaking",
-    "blend": "particles/predicted_propensity",
+    "response": "particles/predicted_propensity",
 }
 _WHAT = {
     "energies": "averaged inherent energies",
@@ -59,7 +59,7 @@ _WHAT = {
     "thermal": "LR(2), radial and angular descriptors of snapshots as they are",
     "order": "order parameter of an autoencoder, averaged over a sphere",
     "network": "interaction network: bonds that hold",
-    "blend": "energies, elastic response and way to rest: mean of a straight line and a network",
+    "response": "averaged inherent energies, elastic response and way to rest",
 }
 
 
@@ -151,9 +151,10 @@ class Pretrained:
             energy = np.asarray(seen.log["particles/energy"], dtype=float)
         if self.card["kind"] == "network":
             return self._ask_network(frame, seen, energy)
-        if self.card["kind"] == "blend":
-            return self._ask_both(frame, seen, energy)
-        X = describe(seen, self.card["kind"], self.system, self.card["describe"], energy=energy)
+        if self.card["kind"] == "response":
+            X = rest.columns_at_rest(frame, seen, energy, respond(seen, self.system, engine=engine))
+        else:
+            X = describe(seen, self.card["kind"], self.system, self.card["describe"], energy=energy)
         kind = [frame.particles.types[t] for t in frame.particles.typeid]
         out = np.full((frame.particles.N, max(1, len(self.times))), np.nan)
         for species in self.species:
@@ -192,21 +193,7 @@ class Pretrained:
         """The estimator of one species, as it was saved; its file is compared with the card."""
         if species in self._models:
             return self._models[species]
-        kind = {"order": "OrderParameter", "network": "InteractionNetwork"}
-        self._models[species] = self._load(
-            self.card["species"][species], kind.get(self.card["kind"], "PropensityRidge")
-        )
-        return self._models[species]
-
-    def network(self, species: str) -> Any:
-        """The interaction network that stands beside the straight line of a ``"blend"``."""
-        key = f"network {species}"
-        if key not in self._models:
-            entry = self.card["species"][species]["network"]
-            self._models[key] = self._load(entry, "InteractionNetwork")
-        return self._models[key]
-
-    def _load(self, entry: Mapping[str, Any], kind: str) -> Any:
+        entry = self.card["species"][species]
         path = self.folder / entry["file"]
         if not path.is_file():
             raise PretrainedError(
@@ -219,7 +206,10 @@ class Pretrained:
             )
         from glasslib import models
 
-        return getattr(models, kind).load(path)
+        kind = {"order": "OrderParameter", "network": "InteractionNetwork"}
+        loader = getattr(models, kind.get(self.card["kind"], "PropensityRidge"))
+        self._models[species] = loader.load(path)
+        return self._models[species]
 
     def _choose(self, time: float | str) -> int | None:
         """Column of a time; None for all."""
@@ -327,27 +317,6 @@ class Pretrained:
         said = self.model("A").predict(graph).node
         kind = np.array([frame.particles.types[t] for t in frame.particles.typeid])
         return np.where(np.isin(kind, self.species), said, np.nan)
-
-    def _ask_both(self, frame: Frame, quiet: Frame, energy: np.ndarray) -> np.ndarray:
-        from glasslib.descriptors import pair_graph
-
-        response = respond(quiet, self.system)
-        X = rest.columns_at_rest(frame, quiet, energy, response)
-        told = frames.copy(frame, log={
-            "particles/inherent_position": np.asarray(quiet.particles.position)
-        })  # fmt: skip
-        nodes = rest.nodes_at_rest(frame, quiet, energy, response)
-        graph = pair_graph(told, inputs="full", features=nodes)
-        out = np.full(frame.particles.N, np.nan)
-        for species in self.species:
-            k = self.system.types.index(species)
-            mine = np.asarray(frame.particles.typeid) == k
-            self._check_domain(X[mine], species)
-            network = self.network(species)
-            mean, spread = network.trained_on_["scales"][k]
-            said = mean + spread * network.predict(graph).node[mine]
-            out[mine] = (self.model(species).predict(X[mine])[:, 0] + said) / 2
-        return out
 
     def __str__(self) -> str:
         card = self.card
@@ -462,7 +431,8 @@ def suggest(
     kT : float, optional
         Where the frame does not say it.
     kind : str, optional
-        Of :data:`LABELS`; any that foretells propensities by default.
+        Of :data:`LABELS`; by default any that foretells propensities in seconds, which leaves
+        ``"response"`` out.
 
     Raises
     ------
@@ -475,7 +445,7 @@ def suggest(
     made = simulate.provenance(frame).get("system")
     fitting, why = [], ""
     for name, card in manifest(folder).items():
-        propensity = LABELS[card["kind"]] == LABELS["energies"]
+        propensity = LABELS[card["kind"]] == LABELS["energies"] and card["kind"] != "response"
         if card["kind"] != kind and not (kind is None and propensity):
             continue
         if card["system"] != (given or made or card["system"]):

@@ -1,10 +1,10 @@
-"""The book's highest score on the public configurations: a straight line and a network, averaged.
+"""The book's highest score on the public configurations, and whether a network adds to it.
 
-Both are told the same of a structure at rest (:mod:`glasslib.descriptors.rest`): a ridge regression
-many averages of it, an interaction network a few, and all distances to neighbours. The line cannot
-overfit, the network sees what no average holds; their errors differ, so the mean of both is better
-than either. Whole configurations are left out in turn, everything that is chosen is chosen inside
-the others, and the mean is taken with equal weights because any other would be one more choice.
+Two models are told the same of a structure at rest (:mod:`glasslib.descriptors.rest`): a ridge
+regression many averages of it, an interaction network a few, and all distances to neighbours. The
+line cannot memorise, the network sees what no average holds; their mean with equal weights is the
+plainest way to use both. Whole configurations are left out in turn, and everything that is chosen
+is chosen inside the others.
 """
 
 from __future__ import annotations
