@@ -52,7 +52,7 @@ def configuration(name: str, eta: float, tile: int, copies: int) -> tuple[np.nda
     """Positions, diameters and box of a liquid that has moved for a while."""
     system = systems.get(name)
     frame = edmd.grow(system, n=tile, eta=eta, seed=1)
-    sim = edmd._simulation(frame, system, kT=1.0, seed=1)
+    sim = edmd.begin(frame, system, kT=1.0, seed=1)
     sim.advance(50.0)
     box = sim.box
     cells = itertools.product(range(copies), repeat=len(box))

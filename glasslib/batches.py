@@ -34,8 +34,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import book, production, running, writing
-from .studies import productions
+from glasslib import book, production, writing
+from glasslib.book import notebooks, running
+from glasslib.book.keys import data_folders, page_key, run_key
+from glasslib.studies import productions
 
 PLAN = "plan.json"
 _SWEEP = ("name", "preset", "seeds", "timeout", "threads", "pages", "simulations")
@@ -43,7 +45,7 @@ _PAGE = ("page", "preset", "seeds", "parameters", "grid", "exclude")
 _SIMULATION = ("chapter", "seeds", "parameters", "grid", "exclude")
 
 
-class SweepError(running.PageError):
+class SweepError(notebooks.PageError):
     """A sweep cannot be what it says; the message says what came and what was expected."""
 
 
@@ -122,12 +124,12 @@ def read_sweep(path: str | os.PathLike[str], folder: Path | None = None) -> tupl
 
 def _add_runs(sweep: Sweep, entry: Any, common: Mapping[str, Any]) -> None:
     _check_keys(entry, _PAGE, "an entry of pages")
-    page, path = running.find_page(_text(entry.get("page"), "page"))
-    declared = running.parameters(path)
+    page, path = notebooks.find_page(_text(entry.get("page"), "page"))
+    declared = notebooks.parameters(path)
     preset = entry.get("preset", common.get("preset", declared["preset"].default))
     seeds = entry.get("seeds", common.get("seeds"))
     for values in _expand(page, declared, entry, {"preset": preset}, seeds):
-        name = f"{page}/{running.name_run(values['preset'], values)}"
+        name = f"{page}/{notebooks.name_run(values['preset'], values)}"
         sweep.runs[name] = {"page": page, "values": values}
 
 
@@ -145,14 +147,14 @@ def _add_simulations(sweep: Sweep, entry: Any, common: Mapping[str, Any]) -> Non
             if _same_job(old, new, declared, sweep.data) is False:
                 raise SweepError(
                     f"two simulations write {job.writes[-1][0].name} with "
-                    f"{running.name_values(old['parameters'])} and with "
-                    f"{running.name_values(values)}; expected one: use two sweeps."
+                    f"{notebooks.name_values(old['parameters'])} and with "
+                    f"{notebooks.name_values(values)}; expected one: use two sweeps."
                 )
 
 
-def find_simulation_parameters(chapter: str) -> dict[str, running.Parameter]:
+def find_simulation_parameters(chapter: str) -> dict[str, notebooks.Parameter]:
     """What a chapter's page *simulation* declares: the parameters of its jobs."""
-    return running.parameters(running.find_page(f"{chapter}/simulation")[1])
+    return notebooks.parameters(notebooks.find_page(f"{chapter}/simulation")[1])
 
 
 def list_chapter_jobs(chapter: str) -> list[production.Job]:
@@ -191,7 +193,7 @@ def _expand(
         fixed.pop(name, None)
 
     def check(name: str, value: Any) -> Any:
-        different = running.check_parameters(page, declared, {name: value})
+        different = notebooks.check_parameters(page, declared, {name: value})
         return different.get(name, declared[name].default)
 
     fixed = {name: check(name, value) for name, value in fixed.items()}
@@ -207,7 +209,7 @@ def _expand(
 _NO = object()
 
 
-def _full(declared: Mapping[str, running.Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+def _full(declared: Mapping[str, notebooks.Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: p.default for name, p in declared.items()} | dict(values)
 
 
@@ -256,7 +258,7 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
     """What is to be done: of each run and simulation, whether it is finished, stale or missing.
 
     A run is stale when its page, glasslib, the data or the engines have changed since: its key is
-    another (:func:`glasslib.running.run_key`). A simulation is finished when its files are those
+    another (:func:`glasslib.book.keys.run_key`). A simulation is finished when its files are those
     that it left.
 
     Returns
@@ -277,9 +279,9 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
         for name, run in sweep.runs.items():
             page = run["page"]
             if page not in declared:
-                path = running.find_page(page)[1]
-                declared[page] = running.parameters(path)
-                chapters[page] = {f.name for f in running.data_folders(page, path)}
+                path = notebooks.find_page(page)[1]
+                declared[page] = notebooks.parameters(path)
+                chapters[page] = {f.name for f in data_folders(page, path)}
                 keys[page] = ""
             full = _full(declared[page], run["values"])
             needs = [
@@ -292,10 +294,10 @@ def plan(sweep: Sweep, folder: Path) -> dict[str, Any]:
                 if any(simulations[one]["state"] != "finished" for one in needs):
                     state = "stale"
                 else:
-                    path = running.find_page(page)[1]
-                    keys[page] = keys[page] or running.page_key(page, path)
-                    values = running.check_parameters(page, declared[page], run["values"])
-                    key = running.run_key(page, path, values, common=keys[page])
+                    path = notebooks.find_page(page)[1]
+                    keys[page] = keys[page] or page_key(page, path)
+                    values = notebooks.check_parameters(page, declared[page], run["values"])
+                    key = run_key(page, path, values, common=keys[page])
                     there = running.finished(folder / name, page.split("/")[-1])
                     state = "finished" if there and there.get("key") == key else "stale"
             runs[name] = run | {"state": state, "needs": needs, "id": _name_mark(name)}
@@ -444,10 +446,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         with log.open("w", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
             try:
                 {"run": run, "simulate": simulate}[kind](name, made, folder)
-            except (running.PageError, ValueError, OSError) as error:
+            except (notebooks.PageError, ValueError, OSError) as error:
                 print(error)
                 raise
-    except (running.PageError, ValueError, OSError) as error:
+    except (notebooks.PageError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -173,10 +173,11 @@ def _split_pairs(argv: Sequence[str]) -> list[str]:
 def _explain(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     """Run a command; whatever can go wrong is said in one line."""
     from .batches import BatchFailed
-    from .building import BuildError
+    from .book.building import BuildError
+    from .book.notebooks import PageError
+    from .book.reporting import StaleError
+    from .book.running import PageFailed
     from .engines.base import EngineError
-    from .reporting import StaleError
-    from .running import PageError, PageFailed
 
     try:
         return command(arguments)
@@ -209,21 +210,22 @@ def _explain(command: Callable[[argparse.Namespace], int], arguments: argparse.N
 
 
 def _run(a: argparse.Namespace) -> int:
-    from . import running, writing
+    from . import writing
+    from .book import notebooks, running
 
     if "GLASSLIB_PARENT" in os.environ:
         writing.end_with(int(os.environ.pop("GLASSLIB_PARENT")))
     given: dict[str, str] = {}
     for name, value in a.parameter:
         if name in given:
-            raise running.PageError(
+            raise notebooks.PageError(
                 f"parameter {name} is given twice, {given[name]!r} and {value!r}; expected once."
             )
         given[name] = value
     for name in ("engine", "device"):
         if (value := getattr(a, name)) is not None:
             if name in given:
-                raise running.PageError(
+                raise notebooks.PageError(
                     f"parameter {name} is given twice, {given[name]!r} and {value!r}; "
                     "expected once."
                 )
@@ -274,7 +276,7 @@ def _board(a: argparse.Namespace) -> int:
 
 
 def _book(a: argparse.Namespace) -> int:
-    from . import building
+    from .book import building
 
     if a.workers < 1:
         raise ValueError(f"--workers is {a.workers}; expected 1 or more: leave it out for 2.")
@@ -283,7 +285,8 @@ def _book(a: argparse.Namespace) -> int:
 
 
 def _data(a: argparse.Namespace) -> int:
-    from . import batches, reporting, running
+    from . import batches
+    from .book import notebooks, reporting, running
     from .studies import productions
 
     if a.readme:
@@ -299,8 +302,8 @@ def _data(a: argparse.Namespace) -> int:
     hours = 0.0
     produces = r"preset == \"paper\""  # as JSON has it
     own = [
-        page for page in running.pages() if page.startswith(f"{chapter}/")
-        and produces in running.find_page(page)[1].read_text(encoding="utf-8")
+        page for page in notebooks.list_pages() if page.startswith(f"{chapter}/")
+        and produces in notebooks.find_page(page)[1].read_text(encoding="utf-8")
     ]  # fmt: skip
     if not own:
         raise ValueError(f"no page of {chapter} makes data.")
@@ -357,7 +360,7 @@ def _gather(a: argparse.Namespace) -> int:
 
 
 def _lab(a: argparse.Namespace) -> int:
-    from . import copying
+    from .book import copying
 
     return copying.open_lab(a.page, copy_only=a.copy_only)
 
@@ -372,7 +375,7 @@ def _fetch(a: argparse.Namespace) -> int:
 
 
 def _readme(a: argparse.Namespace) -> int:
-    from . import reporting
+    from .book import reporting
 
     if a.check:
         reporting.check_results()
@@ -382,7 +385,7 @@ def _readme(a: argparse.Namespace) -> int:
 
 
 def _check(a: argparse.Namespace) -> int:
-    from . import browser
+    from .book import browser
 
     return browser.check(html=a.html, screens=a.screens, executable=a.browser, only=a.pages or None)
 

@@ -21,7 +21,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import book
+from glasslib import places
 
 #: seconds a server may stay silent
 TIMEOUT = 30.0
@@ -175,7 +175,7 @@ def fetch(
         known = "; ".join(f"{key} ({data.title})" for key, data in DATASETS.items())
         raise FetchError(f"no public set is called {name!r}; there is {known}.")
     data = DATASETS[name]
-    parent = folders(book.root())[0] if destination is None else Path(destination)
+    parent = folders(places.root())[0] if destination is None else Path(destination)
     folder = parent / name
     missing = [file for file in data.files if not _is_here(folder / file.name, file, force)]
     for k, file in enumerate(missing, start=1):
@@ -269,7 +269,7 @@ def _checked(content: bytes, file: File, what: str, advice: str) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    from . import frames
+    from glasslib import frames
 
     try:
         with frames.atomic(path) as temporary:

@@ -8,7 +8,7 @@ import pytest
 from oracles import refuses
 
 from glasslib import book, dynamics, frames, scores, simulate, stored, systems
-from glasslib.descriptors import radial_angular
+from glasslib.descriptors import averaged_energies, radial_angular
 from glasslib.descriptors.radial_angular import ANGULAR, RADIAL
 from glasslib.models.ridge import ALPHAS, PropensityRidge
 from glasslib.studies import asking, averaged, configurations, productions, published, regression
@@ -115,6 +115,32 @@ def test_a_choice_is_made_inside_the_training_set():
     np.testing.assert_allclose(mixed.each[2:], good.scores.each[2:])
 
 
+def test_predictions_that_do_not_fit_are_refused():
+    """Transposed, of other particles, or not finite: said in one line, never correlated."""
+    rng = np.random.default_rng(0)
+    group, D = np.repeat([1, 2, 3], 4), rng.normal(size=(12, 2))
+    assert regression.correlate_each(D, D, group) == pytest.approx(np.ones((3, 2)))
+    lost = D.copy()
+    lost[5, 1] = np.nan
+    for said, truth, words in (
+        (D.T, D, ["prediction (2, 12)", "truth (12, 2)"]),
+        (D[:, 0], D[:, 0], ["(12,)", "n_times"]),
+        (D[:8], D[:8], ["12 groups"]),
+        (lost, D, ["not finite"]),
+        (D, lost, ["not finite"]),
+    ):
+        refuses(lambda s=said, d=truth: regression.correlate_each(s, d, group), *words)
+    X = rng.normal(size=(60, 2))
+    line, groups = X[:, 0] + 0.1 * X[:, 1], np.repeat([1, 2, 3], 20)
+    good = regression.leave_out(X, line, groups, n_folds=3)
+    for said in (None, good.prediction[:-1], np.full(60, np.nan)):
+        bad = dataclasses.replace(good, prediction=said)
+        refuses(
+            lambda b=bad: regression.choose({"good": good, "bad": b}, line, groups, n_folds=3),
+            "candidate 'bad'", "(60,)",
+        )  # fmt: skip
+
+
 def test_controls_keep_values_and_lose_the_place():
     X, D, group = made_up()
     mixed = regression.shuffle(D, group, seed=3)
@@ -182,7 +208,7 @@ def liquid():
         f = simulate.liquid(system, kT=1.0, melt_time=2, duration=2, seed=c, engine="lammps")
         quiet = simulate.inherent_structure(f, system, force_tolerance=0.5, engine="lammps")
         rng = np.random.default_rng(c)
-        e = averaged.averaged_energies(quiet.log["particles/energy"], quiet)[:, 8]
+        e = averaged_energies(quiet.log["particles/energy"], quiet)[:, 8]
         D = np.column_stack([e + 0.01 * rng.normal(size=900), rng.normal(size=900)])
         D += 1 - D.min()
         f.log = {

@@ -16,7 +16,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from glasslib import batches, book, cli, gathering, production, running, writing
+from glasslib import batches, book, cli, gathering, production, writing
+from glasslib.book import keys, notebooks, running
+from glasslib.book.page import _injected as find_injected
 from glasslib.studies import productions
 
 REPOSITORY = Path(__file__).parents[1]
@@ -92,11 +94,11 @@ def call(*arguments, cwd=None, **options):
 
 def finish(folder, name, values, key=None):
     """A finished run, without running anything."""
-    page, path = running.find_page("1-test/page")
-    checked = running.check_parameters(page, running.parameters(path), values)
+    page, path = notebooks.find_page("1-test/page")
+    checked = notebooks.check_parameters(page, notebooks.parameters(path), values)
     (folder / name).mkdir(parents=True)
     shutil.copy(path, folder / name / "page.ipynb")
-    content = {"page": page, "key": key or running.run_key(page, path, checked), "records": []}
+    content = {"page": page, "key": key or keys.run_key(page, path, checked), "records": []}
     book.write_json(folder / name / "results.json", content)
 
 
@@ -130,7 +132,7 @@ def finish(folder, name, values, key=None):
 )
 def test_what_is_misspelt_is_refused_in_one_line(clone, text, message):
     (clone / "sweep.yaml").write_text(text)
-    with pytest.raises((running.PageError, ValueError), match=message) as error:
+    with pytest.raises((notebooks.PageError, ValueError), match=message) as error:
         batches.read_sweep("sweep.yaml")
     assert "\n" not in str(error.value)
     assert not (clone / "runs").exists()
@@ -166,7 +168,7 @@ def test_names_of_folders_differ_where_values_do():
         1, 1.0, "1", "one", True, "True", None, "None", [1, 2], [[1], [2]], ["A", "B"], "A+B",
         "a b", "a_b", "x" * 300, "x" * 301, {"a": 1}, "../../etc", -1e-9, [1e300] * 40,
     ]  # fmt: skip
-    names = [running.name_values({"v": value}) for value in values]
+    names = [notebooks.name_values({"v": value}) for value in values]
     assert len(set(names)) == len(names)
     assert names[:4] == ["v=1", "v=1.0", names[2], "v=one"]
     assert names[10] == "v=[A+B]"
@@ -174,7 +176,7 @@ def test_names_of_folders_differ_where_values_do():
         assert "/" not in name
         assert " " not in name
         assert len(name) < 60
-    long = running.name_run("book", {f"parameter{k}": "x" * 30 for k in range(9)})
+    long = notebooks.name_run("book", {f"parameter{k}": "x" * 30 for k in range(9)})
     assert len(long.encode()) < 200
 
 
@@ -199,7 +201,7 @@ def test_what_has_changed_runs_again(clone, monkeypatch):
 
     assert states() == {"finished"}
     with monkeypatch.context() as other:
-        other.setattr(running, "code_digest", lambda: "other code")
+        other.setattr(keys, "code_digest", lambda: "other code")
         assert states() == {"stale"}
     (clone / "data" / "1-test" / "a.txt").write_text("other data")
     assert states() == {"stale"}
@@ -567,24 +569,26 @@ def test_papermill_alone_keeps_runs_apart_and_stops_at_a_misspelt_name(clone):
     ],
 )
 def test_names_that_papermill_alone_has_set(cells, expected):
-    assert book._injected(cells) == expected
+    assert find_injected(cells) == expected
 
 
 def test_an_output_of_another_run_is_not_overwritten(clone, monkeypatch):
-    monkeypatch.setattr(running, "code_digest", lambda: "code")
+    monkeypatch.setattr(keys, "code_digest", lambda: "code")
     out = clone / "out"
     shown = {"preset": "book", "seed": 1, "kT": 0.5, "target": "C_B", "unit": ""}
     book.write_json(out / "results.json", {"page": "1-test/page", "parameters": shown})
     before = (out / "results.json").read_bytes()
-    with pytest.raises(running.PageError, match="holds a run of 1-test/page with seed=1; expected"):
+    with pytest.raises(
+        notebooks.PageError, match="holds a run of 1-test/page with seed=1; expected"
+    ):
         running.run_page("1-test/page", parameters={"seed": 2}, output=out)
     book.write_json(out / "results.json", {"page": "1-test/other", "parameters": shown})
-    with pytest.raises(running.PageError, match="holds a run of 1-test/other; expected"):
+    with pytest.raises(notebooks.PageError, match="holds a run of 1-test/other; expected"):
         running.run_page("1-test/page", output=out)
     (out / "results.json").unlink()
     failed = nbformat.v4.new_notebook(metadata={"papermill": {"parameters": {"kT": 2.0}}})
     nbformat.write(failed, out / "page.failed.ipynb")
-    with pytest.raises(running.PageError, match="1-test/page with kT=2.0"):
+    with pytest.raises(notebooks.PageError, match="1-test/page with kT=2.0"):
         running.run_page("1-test/page", output=out)
     assert before
 
@@ -639,7 +643,7 @@ def test_make_data_asks_for_its_chapter_before_it_installs_anything(tmp_path):
 
 
 def test_copies_to_play_with(clone):
-    from glasslib import copying
+    from glasslib.book import copying
 
     assert copying.copy_pages() == []
     copy = clone / "work" / "1-test" / "page.ipynb"

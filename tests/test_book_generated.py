@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from glasslib import book, frames, reporting, running
+from glasslib import book, frames
+from glasslib.book import keys, notebooks, reporting, running
 
 
 def test_results_are_of_the_present_pages():
@@ -52,7 +53,7 @@ def test_pages_that_made_the_data_exist():
     rows = yaml.safe_load((book.root() / "data" / "contents.yml").read_text(encoding="utf-8"))
     for row in rows:
         if row["page"] != "–":
-            page, path = running.find_page(row["page"])
+            page, path = notebooks.find_page(row["page"])
             assert page.split("/")[0] == row["files"].split("/")[0]
             text = path.read_text(encoding="utf-8")
             assert 'preset == \\"paper\\"' in text or '\\"paper\\": \\"make\\"' in text, page
@@ -85,8 +86,8 @@ def run_of(tmp_path, here, verdict="reproduces", unit=""):
 
 
 def test_results_change_only_when_they_mean_something_else(clone, monkeypatch):
-    monkeypatch.setattr(running, "find_page", lambda page: (page, clone / "x"))
-    monkeypatch.setattr(running, "source_digest", lambda path: "s1")
+    monkeypatch.setattr(notebooks, "find_page", lambda page: (page, clone / "x"))
+    monkeypatch.setattr(keys, "source_digest", lambda path: "s1")
     path = clone / "data" / "results" / "1-test.json"
     assert reporting.save_results([run_of(clone, 1.0)]) == [path]
     assert reporting.save_results([run_of(clone, 1.0 + 1e-5)]) == []
@@ -95,7 +96,7 @@ def test_results_change_only_when_they_mean_something_else(clone, monkeypatch):
     assert reporting.save_results([run_of(clone, 1.01, verdict="partly")]) == [path]
     assert reporting.save_results([run_of(clone, 4.0, unit="s")]) == [path]
     assert reporting.save_results([run_of(clone, 9.0, unit="s")]) == []
-    monkeypatch.setattr(running, "source_digest", lambda path: "s2")
+    monkeypatch.setattr(keys, "source_digest", lambda path: "s2")
     assert reporting.save_results([run_of(clone, 9.0, unit="s")]) == [path]
 
     assert reporting.readme()
@@ -110,8 +111,8 @@ def test_results_change_only_when_they_mean_something_else(clone, monkeypatch):
 
     with pytest.raises(reporting.StaleError, match="which is not in _toc.yml"):
         reporting.check_results()
-    monkeypatch.setattr(running, "pages", lambda: ["1-test/page"])
-    monkeypatch.setattr(running, "source_digest", lambda path: "s3")
+    monkeypatch.setattr(notebooks, "list_pages", lambda: ["1-test/page"])
+    monkeypatch.setattr(keys, "source_digest", lambda path: "s3")
     with pytest.raises(reporting.StaleError, match="older 1-test/page; run make book"):
         reporting.check_results()
     assert reporting.save_results([]) == [path]

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from glasslib import book
+from glasslib import book, places
 
 GOOD = {"exhibit": "Fig 4d", "quantity": "Pearson r", "here": 0.7, "verdict": "reproduces"}
 
@@ -165,7 +165,7 @@ def test_data_folder(monkeypatch, tmp_path):
 
 def test_outside_a_clone(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(book, "__file__", str(tmp_path / "site-packages" / "book.py"))
+    monkeypatch.setattr(places, "__file__", str(tmp_path / "site-packages" / "places.py"))
     with pytest.raises(FileNotFoundError, match="is not inside a clone of the book"):
         book.root()
 

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import nbformat
 import pytest
 
-from glasslib import book, cli, running
+from glasslib import book, cli
+from glasslib.book import keys, notebooks, running
 
 FIRST = """preset: str = "book"  # size of the run
 seed: int = 1
@@ -52,7 +54,7 @@ def clone(tmp_path, monkeypatch):
     monkeypatch.chdir(root)
     monkeypatch.delenv("GLASSLIB_DATA", raising=False)
     # glasslib may be edited while its tests run; the key test puts the real function back
-    monkeypatch.setattr(running, "code_digest", lambda: "code")
+    monkeypatch.setattr(keys, "code_digest", lambda: "code")
     return root
 
 
@@ -61,7 +63,7 @@ def write_page(root, *cells, **options):
 
 
 def test_parameters_are_read_with_types_and_help(clone):
-    found = running.parameters(clone / "notebooks" / "1-test" / "page.ipynb")
+    found = notebooks.parameters(clone / "notebooks" / "1-test" / "page.ipynb")
     names = "preset seed temperature cores replicas radii engine species label fast"
     assert list(found) == names.split()
     assert found["replicas"].range == (2, 100)
@@ -101,21 +103,21 @@ def test_parameters_are_read_with_types_and_help(clone):
     ],
 )
 def test_refused_before_anything_runs(clone, given, message):
-    with pytest.raises(running.PageError, match=message) as error:
+    with pytest.raises(notebooks.PageError, match=message) as error:
         running.run_page("1-test/page", parameters=given)
     assert "\n" not in str(error.value)
     assert not (clone / "_build").exists()
 
 
 def test_text_becomes_the_declared_type(clone):
-    _, path = running.find_page("1/page")
+    _, path = notebooks.find_page("1/page")
     given = {"seed": "3", "temperature": "1e-1", "fast": "true", "label": "x", "species": "['B']"}
-    checked = running.check_parameters("p", running.parameters(path), given)
+    checked = notebooks.check_parameters("p", notebooks.parameters(path), given)
     assert checked == {
         "seed": 3, "temperature": 0.1, "fast": True, "label": "x", "species": ["B"],
     }  # fmt: skip
-    assert running.check_parameters("p", running.parameters(path), {"seed": "1"}) == {}
-    whole = running.check_parameters("p", running.parameters(path), {"temperature": 2})
+    assert notebooks.check_parameters("p", notebooks.parameters(path), {"seed": "1"}) == {}
+    whole = notebooks.check_parameters("p", notebooks.parameters(path), {"temperature": 2})
     assert type(whole["temperature"]) is float
 
 
@@ -132,15 +134,15 @@ def test_text_becomes_the_declared_type(clone):
 )
 def test_parameters_cell_is_checked(clone, cells, tagged, message):
     write_page(clone, *cells, tagged=tagged)
-    with pytest.raises(running.PageError, match=message):
+    with pytest.raises(notebooks.PageError, match=message):
         running.run_page("1-test/page")
 
 
 def test_unknown_page_offers_close_ones(clone):
-    with pytest.raises(running.PageError, match="expected one such as 1-test/page"):
-        running.find_page("1-test/pgae")
+    with pytest.raises(notebooks.PageError, match="expected one such as 1-test/page"):
+        notebooks.find_page("1-test/pgae")
     (clone / "notebooks" / "1-test" / "page.ipynb").write_text("{")
-    with pytest.raises(running.PageError, match="is not a notebook"):
+    with pytest.raises(notebooks.PageError, match="is not a notebook"):
         running.run_page("1-test/page")
 
 
@@ -166,20 +168,20 @@ def test_run_reuse_and_rerun(clone):
     assert not running.run_page("1-test/page", parameters={"seed": 2}).reused
 
 
-REAL_CODE_DIGEST = running.code_digest
+REAL_CODE_DIGEST = keys.code_digest
 
 
 def test_key_reacts_to_all_that_matters(clone, monkeypatch, tmp_path):
     package = tmp_path / "glasslib"
     # without machine code, which other processes may be writing
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(running.Path(running.__file__).parent, package, ignore=ignore)
-    monkeypatch.setattr(running, "__file__", str(package / "running.py"))
-    monkeypatch.setattr(running, "code_digest", REAL_CODE_DIGEST)
-    name, path = running.find_page("1-test/page")
+    shutil.copytree(Path(keys.__file__).parents[1], package, ignore=ignore)
+    monkeypatch.setattr(keys, "__file__", str(package / "book" / "keys.py"))
+    monkeypatch.setattr(keys, "code_digest", REAL_CODE_DIGEST)
+    name, path = notebooks.find_page("1-test/page")
 
     def key(**values):
-        return running.run_key(name, path, values)
+        return keys.run_key(name, path, values)
 
     seen = [key()]
     seen.append(key(seed=2))
@@ -274,14 +276,14 @@ def test_setup_has_to_name_the_page(clone):
 
 def test_unwritable_output(clone):
     (clone / "file").write_text("")
-    with pytest.raises(running.PageError, match="cannot be written .*choose another"):
+    with pytest.raises(notebooks.PageError, match="cannot be written .*choose another"):
         running.run_page("1-test/page", output="file/inside")
 
 
 def test_toc_names_missing_page(clone):
     (clone / "_toc.yml").write_text("root: intro\nchapters:\n- file: notebooks/1-test/gone\n")
-    with pytest.raises(running.PageError, match="_toc.yml names notebooks/1-test/gone"):
-        running.pages()
+    with pytest.raises(notebooks.PageError, match="_toc.yml names notebooks/1-test/gone"):
+        notebooks.list_pages()
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_book_names_the_page_that_fails(clone, capsys):
 
 @pytest.mark.page
 def test_outputs_are_put_into_the_committed_page(clone):
-    from glasslib import building
+    from glasslib.book import building
 
     run = running.run_page("1-test/page")
     page = nbformat.reads(building.with_outputs("1-test/page", run), 4)
@@ -341,17 +343,17 @@ def test_outputs_are_put_into_the_committed_page(clone):
     assert book.root() == clone
 
 
-@pytest.mark.parametrize("page", running.pages())
+@pytest.mark.parametrize("page", notebooks.list_pages())
 def test_every_number_of_a_page_has_a_range(page):
     """Or only two values; what lies outside is refused before anything runs."""
-    declared = running.parameters(running.find_page(page)[1])
+    declared = notebooks.parameters(notebooks.find_page(page)[1])
     for name, p in declared.items():
         base = p.type.split("[")[0]
         if base in ("int", "float"):
             low, high = p.range
             assert low <= p.default <= high, name
-            with pytest.raises(running.PageError, match=f"parameter {name} of page"):
-                running.check_parameters(page, declared, {name: type(p.default)(high * 2 + 1)})
+            with pytest.raises(notebooks.PageError, match=f"parameter {name} of page"):
+                notebooks.check_parameters(page, declared, {name: type(p.default)(high * 2 + 1)})
         assert p.refuse(p.default) == ""
 
 

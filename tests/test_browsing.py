@@ -6,7 +6,7 @@ import re
 import numpy as np
 from oracles import refuses
 
-from glasslib.browsing import Browsable
+from glasslib.book.browsing import Browsable
 
 ROWS = [
     {"who": "line </script>", "state": "cold & slow", "r": np.float64(0.5)},

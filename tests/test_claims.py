@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from glasslib import book, claims, running
+from glasslib import book
+from glasslib.book import claims, notebooks
+from glasslib.book.page import STATE
 
 GOOD = """
 height:
@@ -105,7 +107,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path, text, words):
 def page(table, monkeypatch, tmp_path):
     monkeypatch.setenv("GLASSLIB_RUN_DIR", str(tmp_path))
     book.setup(page="0-start/how-to-read")
-    monkeypatch.setitem(book._state, "claims", table)
+    monkeypatch.setitem(STATE, "claims", table)
     return lambda: book.page_results()["records"][-1]
 
 
@@ -135,7 +137,7 @@ def test_new_rows_need_no_claim(page):
 
 
 def test_other_physics_is_not_judged(page, monkeypatch):
-    monkeypatch.setitem(book._state, "changed", ["kT = 0.9"])
+    monkeypatch.setitem(STATE, "changed", ["kT = 0.9"])
     book.record("height", 1.7, 1.6, 1.9, of={"T": 0.9})
     assert page()["verdict"] == "new here"
     assert "not judged: kT = 0.9" in page()["note"]
@@ -144,15 +146,17 @@ def test_other_physics_is_not_judged(page, monkeypatch):
 def test_setup_sees_which_parameters_were_changed(monkeypatch, tmp_path):
     monkeypatch.setenv("GLASSLIB_RUN_DIR", str(tmp_path))
     name = "0-start/how-to-read"
-    declared = running.parameters(running.find_page(name)[1])
+    declared = notebooks.parameters(notebooks.find_page(name)[1])
     values = {k: p.default for k, p in declared.items()} | {"preset": "smoke", "seed": 99}
     book.setup(page=name, preset="smoke", parameters=values)
-    assert book._state["changed"] == []
+    assert STATE["changed"] == []
     monkeypatch.setattr(
-        running, "parameters", lambda path: declared | {"kT": running.Parameter("kT", "float", 0.5)}
+        notebooks,
+        "parameters",
+        lambda path: declared | {"kT": notebooks.Parameter("kT", "float", 0.5)},
     )
     book.setup(page=name, preset="smoke", parameters=values | {"kT": 0.7})
-    assert book._state["changed"] == ["kT = 0.7"]
+    assert STATE["changed"] == ["kT = 0.7"]
 
 
 def test_every_claim_of_a_page_in_the_book_is_recorded_by_it():
@@ -163,7 +167,7 @@ def test_every_claim_of_a_page_in_the_book_is_recorded_by_it():
         for key, claim in claims.load(path).items():
             page = f"{path.parent.name}/{claim.page}"
             assert claim.page, f"{path}: claim {key!r} names no page"
-            if page in running.pages():
+            if page in notebooks.list_pages():
                 expected.add((page, key))
     assert files
     assert recorded == expected
@@ -186,7 +190,7 @@ def test_a_scorecard_has_a_row_a_claim_and_a_column_a_system(monkeypatch, tmp_pa
     path.write_text(SCORED, encoding="utf-8")
     monkeypatch.setenv("GLASSLIB_RUN_DIR", str(tmp_path))
     book.setup(page="0-start/how-to-read")
-    monkeypatch.setitem(book._state, "claims", claims.load(path))
+    monkeypatch.setitem(STATE, "claims", claims.load(path))
     for name, state, value in (("sand", "0.5", 2.0), ("clay", "0.7", 1.0)):
         for part in ("top", "foot"):
             book.record("height", value, value - 0.1, value + 0.1,

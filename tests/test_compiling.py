@@ -95,3 +95,25 @@ def test_a_cache_that_becomes_unwritable_is_done_without(tmp_path, monkeypatch):
     monkeypatch.setattr(cache._cache_file, "save", full)
     monkeypatch.setattr(cache._cache_file, "load", full)
     assert late.twice(3) == 6
+
+
+def test_a_change_where_a_used_function_lives_is_seen(tmp_path):
+    """numba looks at the file of the function alone; what it calls is inside its machine code."""
+    head = "from glasslib.compiling import njit\n"
+    lower = tmp_path / "lower_half.py"
+    (tmp_path / "upper_half.py").write_text(
+        f"import lower_half\n{head}\n\n@njit(uses=[lower_half])\n"
+        "def two():\n    return 2 * lower_half.one()\n"
+    )
+    code = "import upper_half as u; print(u.two(), sum(u.two.stats.cache_hits.values()))"
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE.parent}"}
+
+    def ask():
+        made = [sys.executable, "-c", code]
+        return subprocess.check_output(made, env=environment, text=True).split()
+
+    lower.write_text(f"{head}\n\n@njit\ndef one():\n    return 1\n")
+    assert ask() == ["2", "0"]
+    assert ask() == ["2", "1"]  # kept
+    lower.write_text(f"{head}\n\n@njit\ndef one():\n    return 1.5\n")
+    assert ask() == ["3.0", "0"]

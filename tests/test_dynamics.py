@@ -333,7 +333,7 @@ def window_by_hand(t, f):
             break
 
         x, y = t[first:last], f[first:last]
-        fit = dynamics._stretched(x, y, None)
+        fit = dynamics.relaxation._stretched(x, y, None)
         if fit is None or (gamma := np.exp(fit[0][2])) >= np.exp(0.1):
             continue
         tau, beta = np.exp(fit[0][:2])
@@ -353,7 +353,7 @@ def test_window_of_the_fit_is_that_of_the_rule(noise):
         f = two_steps(t, rng.uniform(0.3, 0.9), 10 ** rng.uniform(0, 2), rng.uniform(0.5, 1.3))
         f += noise * rng.normal(size=30)
         try:
-            first, last = dynamics._decay(t, f, None)
+            first, last = dynamics.relaxation._decay(t, f, None)
         except ValueError:
             assert window_by_hand(t, f) is None
             continue

@@ -52,7 +52,7 @@ def slow(x, v, sigma, mass, box, time):
 def fluid(system, n, eta, *, time=2.0, seed=0):
     """A simulation at k_BT = 1 that has moved for a while."""
     frame = edmd.grow(system, n=n, eta=eta, seed=seed, rate=0.1)
-    simulation = edmd._simulation(frame, system, kT=1.0, seed=seed)
+    simulation = edmd.begin(frame, system, kT=1.0, seed=seed)
     simulation.advance(time)
     simulation.reset_pressure()
     return simulation
@@ -363,8 +363,8 @@ def test_a_run_of_no_more_events_than_allowed_ends():
     whole.advance(3.0)
     events = int(whole._clock["events"][0])
     assert events > 50
-    assert made()._advance(3.0, events)
-    assert not made()._advance(3.0, events - 1)
+    assert made().advance_to(3.0, limit=events)
+    assert not made().advance_to(3.0, limit=events - 1)
 
 
 # ------------------------------------------------------------------------- against equations
@@ -488,23 +488,15 @@ def test_velocities_are_drawn_once_and_from_the_seed(grown):
     np.testing.assert_allclose(a.particles.velocity.sum(axis=0), 0, atol=1e-4)
 
 
-class Heavy:
-    """A system whose species differ in mass."""
-
-    masses = {"A": 4.0, "B": 1.0}
-
-    def __getattr__(self, name):
-        return getattr(SPHERES, name)
-
-
 def test_masses_of_species():
-    frame = edmd.grow(Heavy(), n=200, eta=0.45, rate=0.1)
+    heavy = SPHERES.with_(masses={"A": 4.0})
+    frame = edmd.grow(heavy, n=200, eta=0.45, rate=0.1)
     mass = np.array([4.0, 1.0])[frame.particles.typeid]
     v = frame.particles.velocity.astype(float)
     assert np.sum(mass[:, None] * v**2) == pytest.approx(3 * 199, rel=1e-5)
     np.testing.assert_allclose(mass @ v, 0, atol=1e-4)
     frame.particles.velocity = None
-    run = list(Edmd().run(frame, Heavy(), duration=1, sample_times=[0, 1]))
+    run = list(Edmd().run(frame, heavy, duration=1, sample_times=[0, 1]))
     for f in run:
         v = f.particles.velocity.astype(float)
         assert f.log["kT"][0] == pytest.approx(1, rel=1e-9)

@@ -5,9 +5,10 @@ import re
 import nbformat
 import pytest
 
-from glasslib import book, running
+from glasslib import book
+from glasslib.book import notebooks, running
 
-PAGES = running.pages()
+PAGES = notebooks.list_pages()
 #: pages of the new form, a lecture that opens with its answer; the others follow
 LECTURES = [
     page
@@ -21,10 +22,10 @@ LECTURES = [
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_keeps_to_the_template(page):
-    _, path = running.find_page(page)
+    _, path = notebooks.find_page(page)
     notebook = nbformat.read(path, 4)
     nbformat.validate(notebook)
-    declared = running.parameters(path)
+    declared = notebooks.parameters(path)
     assert declared["preset"].default == "book"
     assert declared["preset"].type == "str"
     assert declared["seed"].type == "int"
@@ -44,7 +45,7 @@ def test_page_keeps_to_the_template(page):
 
 @pytest.mark.parametrize("page", LECTURES)
 def test_lectures_are_short_and_open_with_their_answer(page):
-    notebook = nbformat.read(running.find_page(page)[1], 4)
+    notebook = nbformat.read(notebooks.find_page(page)[1], 4)
     prose = [c.source for c in notebook.cells if c.cell_type == "markdown"]
     assert "**Answer.**" in prose[0]
     headings = [line for text in prose for line in text.splitlines() if line.startswith("#")]
@@ -79,7 +80,7 @@ def test_page_runs_at_smoke(page):
     for entry in run.results["records"]:
         assert entry["verdict"] in book.VERDICTS
         assert isinstance(entry["here"], float)
-    _, path = running.find_page(page)
+    _, path = notebooks.find_page(page)
     if "book.record(" in path.read_text(encoding="utf-8"):
         assert run.results["records"], "the page records numbers, and none arrived"
 

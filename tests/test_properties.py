@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from glasslib import dynamics, frames, neighbors
+from glasslib import frames, geometry, neighbors
 from glasslib.descriptors import bond_order, radial_angular
 from glasslib.descriptors.radial_angular import shells
 
@@ -65,7 +65,7 @@ def test_minimum_image_does_not_know_which_image_it_came_from(box, seed, step):
     cell = cell_of(box)
     d = len(cell)
     vectors = np.random.default_rng(seed).uniform(-0.499, 0.499, (20, d)) @ cell.T
-    found = dynamics.nearest_image(vectors + cell @ np.array(step[:d]), box)
+    found = geometry.nearest_image(vectors + cell @ np.array(step[:d]), box)
     np.testing.assert_allclose(found, vectors, atol=1e-9)
 
 
@@ -80,7 +80,7 @@ def test_minimum_image_is_the_shortest_where_it_is_asked_for(box, seed):
     vectors = 0.999 * half * direction
     images = np.array(list(itertools.product((-1, 0, 1), repeat=d))) @ cell.T
     lengths = np.linalg.norm(vectors[:, None] + images, axis=2)
-    found = dynamics.nearest_image(vectors, box)
+    found = geometry.nearest_image(vectors, box)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), lengths.min(axis=1), rtol=1e-9)
 
 

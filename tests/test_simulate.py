@@ -88,7 +88,7 @@ def test_cooling_records_what_it_did(liquid, cooled):
         assert made["protocol"] == "cool"
         assert made["system"] == "bihani-2d"
         assert f.log["potential_energy"][0] < f.log["thermal_potential_energy"][0]
-        quench = simulate._thermal  # the stored thermal frame leads to the same minimum
+        quench = simulate.cooling._thermal  # the stored thermal frame leads to the same minimum
         f.log["particles/thermal_velocity"] = np.zeros((40, 3), dtype=np.float32)
         again = simulate.inherent_structure(quench(f), SYSTEM, relax_box=True, engine="lammps")
         del f.log["particles/thermal_velocity"]
@@ -574,12 +574,12 @@ def test_warnings_of_crystals_begin_at_their_threshold(name, threshold, monkeypa
 
     found(threshold + 0.01)
     with pytest.warns(UserWarning, match=r"frame: .*expected a liquid"):
-        simulate._warn_of_crystal(frame, "frame")
+        simulate.ensemble._warn_of_crystal(frame, "frame")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        simulate._warn_of_crystal(few, "frame")  # too few to say
+        simulate.ensemble._warn_of_crystal(few, "frame")  # too few to say
         found(threshold - 0.01)
-        simulate._warn_of_crystal(frame, "frame")
+        simulate.ensemble._warn_of_crystal(frame, "frame")
 
 
 # ----------------------------------------------------------------------------------------- cages

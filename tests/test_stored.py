@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from glasslib import rings, stored
+from glasslib import dynamics, rings, stored
 
 SETTINGS = {"r_c": 2.3, "names": ["a", "b"]}
 
@@ -26,6 +26,12 @@ def test_a_fingerprint_knows_settings_inputs_and_code(tmp_path):
     assert len({first, *(stored.fingerprint(**o) for o in others)}) == len(others) + 1
     file.write_bytes(b"2")
     assert stored.fingerprint(**base) != first
+
+
+def test_a_package_is_no_code():
+    """Its modules may change while its own source stays."""
+    with pytest.raises(ValueError, match="glasslib.dynamics is a package; name modules"):
+        stored.fingerprint(settings={}, code=[dynamics])
 
 
 def test_comments_and_docstrings_do_not_count():

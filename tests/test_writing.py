@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from oracles import refuses, same
 
-from glasslib import cli, frames, production, running, simulate, systems, writing
+from glasslib import cli, frames, production, simulate, systems, writing
+from glasslib.book import running
 from glasslib.models import files
 
 DISKS = systems.get("hard-disks").with_(n=60)
@@ -340,14 +341,14 @@ def clone(tmp_path, monkeypatch):
     nbformat.write(page, root / "notebooks" / "1-test" / "page.ipynb")
     monkeypatch.chdir(root)
     monkeypatch.delenv("GLASSLIB_DATA", raising=False)
-    monkeypatch.setenv("PYTHONPATH", str(Path(running.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(running.__file__).parents[2]))
     return root
 
 
 BOOK = """
 import os, sys
 os.chdir(sys.argv[1])
-from glasslib import building
+from glasslib.book import building
 building.run_pages(["1-test/page"], workers=1, timeout=600, force=False)
 """
 
@@ -370,7 +371,7 @@ def test_a_killed_book_build_takes_its_pages_along_and_is_built_anew(clone, caps
     assert list((folder / "book").glob(".page.*.partial"))
     assert not (folder / "book" / "results.json").exists()
     (clone / "wait").unlink()
-    from glasslib import building
+    from glasslib.book import building
 
     runs = building.run_pages(["1-test/page"], workers=1, timeout=600, force=False)
     assert runs["1-test/page"].results["records"][0]["here"] == 1.0
@@ -445,7 +446,7 @@ def test_full_and_read_only_disks_are_one_line(tmp_path, monkeypatch, reason, ad
 
 
 def test_the_command_line_says_it_too(clone, monkeypatch, capsys):
-    from glasslib import building
+    from glasslib.book import building
 
     with monkeypatch.context() as disk:
         disk.setattr(running, "_execute", full)

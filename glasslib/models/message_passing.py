@@ -37,6 +37,7 @@ from torch import Tensor
 from torch.nn.functional import linear, relu
 
 from glasslib.compiling import njit
+from glasslib.models import blocks
 from glasslib.models.blocks import (
     BLOCK,
     TILE,
@@ -181,7 +182,7 @@ def run_lanes(function: Callable[[int], None], work: int) -> None:
 # bfloat16; ``g_…`` is the gradient of the loss in what follows the underscore, lane sums apart.
 
 
-@njit(nogil=True)
+@njit(uses=[blocks], nogil=True)
 def _encode(begin, end, attr, w1, b1, w2, b2, w3, h, q):
     """State of edges before the first step, and its product with the edge update's weights."""
     n = len(b1)
@@ -203,7 +204,7 @@ def _encode(begin, end, attr, w1, b1, w2, b2, w3, h, q):
         write(q[b:e], X)
 
 
-@njit(nogil=True)
+@njit(uses=[blocks], nogil=True)
 def _encode_back(begin, end, attr, w1, b1, w2t, w3t, h, g_h, g_q, g_w1, g_b1, g_w2, g_b2, g_w3):
     n = len(b1)
     x, y = np.empty((BLOCK, n), np.float32), np.empty((BLOCK, n), np.float32)
@@ -232,7 +233,7 @@ def _encode_back(begin, end, attr, w1, b1, w2t, w3t, h, g_h, g_q, g_w1, g_b1, g_
         multiply_transposed(g_w1, attr[b:e], Z)
 
 
-@njit(nogil=True)
+@njit(uses=[blocks], nogil=True)
 def _step(begin, end, source, target, ps, pt, q, h, w1, w2, b2, new, total):
     """One step on edges: their new state, and its sum at the targets."""
     n = len(b2)
@@ -256,7 +257,7 @@ def _step(begin, end, source, target, ps, pt, q, h, w1, w2, b2, new, total):
         write(new[b:e], Y)
 
 
-@njit(nogil=True)
+@njit(uses=[blocks], nogil=True)
 def _step_back(
     begin, end, source, target, ps, pt, q, h, new, w1, w1t, w2t, g_total, g_h,
     g_q, g_ps, g_pt, g_w1, g_w2, g_b2,
@@ -304,7 +305,7 @@ def _dot(a, b):
     return total
 
 
-@njit(nogil=True)
+@njit(uses=[blocks], nogil=True)
 def _decode(begin, end, h, w1, b1, w2, b2, w3, b3, out):
     """A number for each edge from its last state."""
     n = len(b1)
@@ -323,7 +324,7 @@ def _decode(begin, end, h, w1, b1, w2, b2, w3, b3, out):
             out[b + i] = _dot(Y[i], w3) + b3[0]
 
 
-@njit(nogil=True)
+@njit(uses=[blocks], nogil=True)
 def _decode_back(
     begin, end, h, w1, w1t, b1, w2, w2t, b2, w3, g_out, g_h,
     g_w1, g_b1, g_w2, g_b2, g_w3, g_b3,

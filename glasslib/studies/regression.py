@@ -149,7 +149,20 @@ class Followed:
 
 
 def correlate_each(prediction: np.ndarray, D: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Pearson r of two (n, n_times), each configuration and time: (n_configurations, n_times)."""
+    """Pearson r of two (n, n_times), each configuration and time: (n_configurations, n_times).
+
+    Raises
+    ------
+    ValueError
+        For predictions that are not finite, or arrays that do not fit each other.
+    """
+    if np.shape(prediction) != np.shape(D) or np.ndim(D) != 2 or len(groups) != len(D):
+        raise ValueError(
+            f"prediction {np.shape(prediction)}, truth {np.shape(D)} and {len(groups)} groups; "
+            "expected equal (n, n_times) and (n,): a row a particle."
+        )
+    if not (np.all(np.isfinite(prediction)) and np.all(np.isfinite(D))):
+        raise ValueError("predictions or labels hold numbers that are not finite.")
     return np.array(
         [
             [np.corrcoef(p, d)[0, 1] for p, d in zip(P.T, E.T)]
@@ -168,9 +181,10 @@ def follow(
 ) -> Followed:
     """:func:`leave_out` at every time: D is (n, n_times), a model a time."""
     prediction, models = held_out(X, D, groups, n_folds=n_folds, model=model, relative=True)
+    r = correlate_each(prediction, D, groups)
     each = [scores.correlate(p, d, groups=groups) for p, d in zip(prediction.T, D.T)]
     pooled = np.array([[getattr(c, what) for c in each] for what in ("r", "low", "high")])
-    return Followed(correlate_each(prediction, D, groups), pooled, models[0].n_parameters_)
+    return Followed(r, pooled, models[0].n_parameters_)
 
 
 def learn_from(
@@ -291,7 +305,19 @@ def choose(
     scores : glasslib.studies.correlation.Scores
     took : list of str
         Which candidate each fold took.
+
+    Raises
+    ------
+    ValueError
+        For candidates without finite predictions of all rows, such as those read from a file.
     """
+    for name, one in candidates.items():
+        said = one.prediction
+        if np.shape(said) != np.shape(D) or not np.all(np.isfinite(said)):
+            raise ValueError(
+                f"candidate {name!r} has predictions {np.shape(said)}; expected {np.shape(D)} of "
+                "finite numbers: learn it anew."
+            )
     prediction, took = np.empty(len(D)), []
     for k, left in enumerate(fold(groups, n_folds)):
         took.append(max(candidates, key=lambda name: candidates[name].inside[k]))
@@ -331,8 +357,8 @@ def learn_moved(
     pooled : (n_moves,) float64 array
     """
     prediction, _ = held_out(X, moved, groups, n_folds=n_folds, model=model, relative=True)
-    whole = [np.corrcoef(p, m)[0, 1] for p, m in zip(prediction.T, moved.T)]
-    return correlate_each(prediction, moved, groups).T, np.array(whole)
+    each = correlate_each(prediction, moved, groups).T
+    return each, np.array([np.corrcoef(p, m)[0, 1] for p, m in zip(prediction.T, moved.T)])
 
 
 def foresee_ceiling(ceiling: np.ndarray, draws: int, wanted: int) -> np.ndarray:

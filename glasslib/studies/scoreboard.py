@@ -181,7 +181,10 @@ def find_ceilings(
         variances over draws are kept; ``configurations``, ``particles``.
     """
 
-    print_ = stored.fingerprint(settings={"label": label}, inputs=state.inputs, code=[dynamics])
+    print_ = stored.fingerprint(
+        settings={"label": label}, inputs=state.inputs,
+        code=[dynamics.ceilings, dynamics.relaxation],
+    )  # fmt: skip
     return stored.keep(
         Path(folder) / f"{state.name}.json", f"{label}: ceiling", print_,
         lambda: _measure(state.load(), state.system, label), make=make,

@@ -1,8 +1,8 @@
 """Build the book: run every page once, put the outputs into a copy of the sources, typeset.
 
-The copy lies in ``_build/source``. Pages there carry the outputs of :mod:`glasslib.running`, so
-the typesetter executes nothing; plotly.js and MathJax are taken from installed packages and served
-from the book itself.
+The copy lies in ``_build/source``. Pages there carry the outputs of :mod:`glasslib.book.running`,
+so the typesetter executes nothing; plotly.js and MathJax are taken from installed packages and
+served from the book itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pathlib import Path
 
 import joblib
 
-from . import book, reporting, running, writing
+from glasslib import book, writing
+from glasslib.book import keys, notebooks, reporting, running
 
 
 class BuildError(Exception):
@@ -67,15 +68,15 @@ def _build(*, workers: int, timeout: float, force: bool, update: bool) -> Path:
     started = time.monotonic()
     root = book.root()
     try:
-        names = running.pages()
-    except running.PageError as error:
+        names = notebooks.list_pages()
+    except notebooks.PageError as error:
         raise BuildError(str(error)) from error
-    paths = {name: running.find_page(name)[1] for name in names}
-    first = [name for name in names if not running.reads_results(paths[name])]
+    paths = {name: notebooks.find_page(name)[1] for name in names}
+    first = [name for name in names if not keys.reads_results(paths[name])]
     last = [name for name in names if name not in first]
 
     runs = run_pages(first, workers=workers, timeout=timeout, force=force)
-    if update and running.own_data():
+    if update and notebooks.own_data():
         raise BuildError(
             f"GLASSLIB_DATA is {book.data_root()}; expected the book's data where its committed "
             "numbers are written: unset it, or leave --update out."
@@ -129,7 +130,7 @@ def run_pages(
     Returns
     -------
     dict
-        Page name to :class:`glasslib.running.Run`.
+        Page name to :class:`glasslib.book.running.Run`.
 
     Raises
     ------
@@ -236,7 +237,7 @@ def with_outputs(name: str, run: running.Run) -> str:
     Parameters
     ----------
     name : str
-    run : glasslib.running.Run
+    run : glasslib.book.running.Run
 
     Returns
     -------
@@ -250,8 +251,8 @@ def with_outputs(name: str, run: running.Run) -> str:
     """
     import nbformat
 
-    page = running.read_notebook(running.find_page(name)[1])
-    done = [c for c in running.read_notebook(run.notebook).cells if c.cell_type == "code"]
+    page = notebooks.read_notebook(notebooks.find_page(name)[1])
+    done = [c for c in notebooks.read_notebook(run.notebook).cells if c.cell_type == "code"]
     code = [c for c in page.cells if c.cell_type == "code"]
     if [c.source for c in code] != [c.source for c in done]:
         raise BuildError(
@@ -274,7 +275,7 @@ def api_pages() -> dict[str, str]:
     """
     import ast
 
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     pages: dict[str, str] = {}
     listed = []
     for path in sorted(package.rglob("*.py")):
@@ -390,7 +391,7 @@ def _put(path: Path, content: bytes | Path) -> None:
 def _tree_digest(source: Path) -> str:
     """Hash of the staged sources and of the modules whose docstrings are shown."""
     digest = hashlib.sha256()
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for base in (source, package):
         for path in sorted(base.rglob("*")):
             if path.is_file() and path.suffix != ".pyc":

@@ -21,7 +21,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from . import book
+from glasslib import book
 
 CHROMIUM_FLAGS: tuple[str, ...] = (
     "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",

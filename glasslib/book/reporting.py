@@ -9,7 +9,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from . import book, running
+from glasslib import book
+from glasslib.book import keys, notebooks, running
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 _TIME_UNITS = {"s", "min", "h"}
@@ -31,7 +32,7 @@ def save_results(runs: list[running.Run], *, folder: Path | None = None) -> list
 
     Parameters
     ----------
-    runs : list of glasslib.running.Run
+    runs : list of glasslib.book.running.Run
         One a page.
     folder : path, optional
         Where instead of ``data/results``. Files that tell the reader what the committed ones do
@@ -46,7 +47,7 @@ def save_results(runs: list[running.Run], *, folder: Path | None = None) -> list
     committed = book.root() / "data" / "results"
     folder = folder or committed
     chapters: dict[str, list[running.Run]] = {}
-    order = {page: k for k, page in enumerate(running.pages())}
+    order = {page: k for k, page in enumerate(notebooks.list_pages())}
     for run in sorted(runs, key=lambda run: order.get(run.page, len(order))):  # not as they ended
         if run.results["records"]:
             chapters.setdefault(run.page.split("/")[0], []).append(run)
@@ -72,10 +73,10 @@ def save_results(runs: list[running.Run], *, folder: Path | None = None) -> list
 
 
 def _page_entry(run: running.Run) -> dict[str, Any]:
-    _, path = running.find_page(run.page)
+    _, path = notebooks.find_page(run.page)
     kept = ("page", "parameters", "glasslib", "python", "packages")
     entry = {name: run.results[name] for name in kept}
-    entry["source"] = running.source_digest(path)
+    entry["source"] = keys.source_digest(path)
     entry["records"] = run.results["records"]
     return entry
 
@@ -134,21 +135,21 @@ def check_results() -> None:
             raise StaleError(f"{path.name} is not JSON; expected what make book writes: run it.")
         for page in content["pages"]:
             recorded[page["page"]] = page["source"]
-    known = set(running.pages())
+    known = set(notebooks.list_pages())
     for page, source in recorded.items():
         if page not in known:
             raise StaleError(
                 f"data/results holds numbers of {page}, which is not in _toc.yml; run make "
                 "book UPDATE=1."
             )
-        _, path = running.find_page(page)
-        if running.source_digest(path) != source:
+        _, path = notebooks.find_page(page)
+        if keys.source_digest(path) != source:
             raise StaleError(
                 f"data/results holds numbers from an older {page}; run make book UPDATE=1 and "
                 "commit data/results."
             )
     for page in known - set(recorded):
-        _, path = running.find_page(page)
+        _, path = notebooks.find_page(page)
         if "book.record(" in path.read_text(encoding="utf-8"):
             raise StaleError(
                 f"data/results has no numbers of {page}, which records some; run make book "

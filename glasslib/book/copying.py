@@ -7,7 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import book, running
+from glasslib import book
+from glasslib.book import notebooks
 
 
 def copy_pages(target: Path | None = None) -> list[str]:
@@ -25,8 +26,8 @@ def copy_pages(target: Path | None = None) -> list[str]:
     """
     target = target or book.root() / "work"
     behind = []
-    for page in running.pages():
-        _, source = running.find_page(page)
+    for page in notebooks.list_pages():
+        _, source = notebooks.find_page(page)
         copy, origin = target / f"{page}.ipynb", target / ".origin" / f"{page}.ipynb"
         copy.parent.mkdir(parents=True, exist_ok=True)
         origin.parent.mkdir(parents=True, exist_ok=True)
@@ -43,15 +44,15 @@ def copy_pages(target: Path | None = None) -> list[str]:
 def _is_untouched(copy: Path, origin: Path) -> bool:
     """Whether a copy still has the cells that it was made with (outputs do not count)."""
     try:
-        mine, old = (running.read_notebook(path).cells for path in (copy, origin))
-    except (OSError, running.PageError):
+        mine, old = (notebooks.read_notebook(path).cells for path in (copy, origin))
+    except (OSError, notebooks.PageError):
         return False
     return [(c.cell_type, c.source) for c in mine] == [(c.cell_type, c.source) for c in old]
 
 
 def open_lab(page: str | None = None, *, copy_only: bool = False) -> int:
     """JupyterLab on the copies, at one page if it is named; returns its exit code."""
-    name = running.find_page(page)[0] if page else ""
+    name = notebooks.find_page(page)[0] if page else ""
     for behind in copy_pages():
         print(f"work/{behind}.ipynb is yours, of an older page; move it away to get the new one")
     folder = book.root() / "work"
