@@ -24,7 +24,13 @@ from typing import Any
 import numpy as np
 
 from glasslib import frames, simulate, systems
-from glasslib.descriptors import averaged_bond_order, averaged_energies, averaged_radial_angular
+from glasslib.descriptors import (
+    averaged_bond_order,
+    averaged_energies,
+    averaged_radial_angular,
+    elastic_response,
+    rest,
+)
 from glasslib.descriptors.averaging import sphere_average
 from glasslib.descriptors.radial_angular import RADIAL
 from glasslib.frames import Frame, FrameError
@@ -45,6 +51,7 @@ LABELS = {
     "thermal": "particles/predicted_propensity",
     "order": "particles/order_parameter",
     "network": "particles/predicted_bond_breaking",
+    "response": "particles/predicted_propensity",
 }
 _WHAT = {
     "energies": "averaged inherent energies",
@@ -52,6 +59,7 @@ _WHAT = {
     "thermal": "LR(2), radial and angular descriptors of snapshots as they are",
     "order": "order parameter of an autoencoder, averaged over a sphere",
     "network": "interaction network: bonds that hold",
+    "response": "averaged inherent energies, elastic response and way to rest",
 }
 
 
@@ -143,7 +151,10 @@ class Pretrained:
             energy = np.asarray(seen.log["particles/energy"], dtype=float)
         if self.card["kind"] == "network":
             return self._ask_network(frame, seen, energy)
-        X = describe(seen, self.card["kind"], self.system, self.card["describe"], energy=energy)
+        if self.card["kind"] == "response":
+            X = rest.columns_at_rest(frame, seen, energy, respond(seen, self.system, engine=engine))
+        else:
+            X = describe(seen, self.card["kind"], self.system, self.card["describe"], energy=energy)
         kind = [frame.particles.types[t] for t in frame.particles.typeid]
         out = np.full((frame.particles.N, max(1, len(self.times))), np.nan)
         for species in self.species:
@@ -420,7 +431,8 @@ def suggest(
     kT : float, optional
         Where the frame does not say it.
     kind : str, optional
-        Of :data:`LABELS`; any that foretells propensities by default.
+        Of :data:`LABELS`; by default any that foretells propensities in seconds, which leaves
+        ``"response"`` out.
 
     Raises
     ------
@@ -433,7 +445,7 @@ def suggest(
     made = simulate.provenance(frame).get("system")
     fitting, why = [], ""
     for name, card in manifest(folder).items():
-        propensity = LABELS[card["kind"]] == LABELS["energies"]
+        propensity = LABELS[card["kind"]] == LABELS["energies"] and card["kind"] != "response"
         if card["kind"] != kind and not (kind is None and propensity):
             continue
         if card["system"] != (given or made or card["system"]):
@@ -556,6 +568,19 @@ def describe(
         near = system.bond_cutoffs or "sann"
         return averaged_bond_order(frame, neighbors=near, l=np.arange(1, 9))
     raise ValueError(f"kind is {kind!r}; expected {', '.join(_WHAT)}.")
+
+
+def respond(quiet: Frame, system: System, *, engine: str = "auto") -> np.ndarray:
+    """:func:`glasslib.descriptors.elastic_response` of a stored inherent structure.
+
+    Positions of single precision beside a very soft direction are no minimum; such a structure is
+    brought to rest once more.
+    """
+    try:
+        return elastic_response(quiet, system)
+    except FrameError:
+        again = simulate.inherent_structure(quiet, system, force_tolerance=1e-6, engine=engine)
+        return elastic_response(again, system)
 
 
 def strangeness(model: Any, X: np.ndarray) -> float:

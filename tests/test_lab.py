@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from glasslib import book, browser, copying, running
+from glasslib import book
+from glasslib.book import browser, copying, notebooks, running
 
 
 def missing():
@@ -32,7 +33,7 @@ def test_a_page_changed_by_hand_in_jupyterlab_says_what_papermill_says(tmp_path,
     page = "0-start/how-to-read"
     changed = {"n_particles": 300, "n_replicas": 6}  # which no other run has
     by_hand = book.root() / "_build" / "interactive" / page
-    by_hand /= running.name_run("smoke", changed)
+    by_hand /= notebooks.name_run("smoke", changed)
     (by_hand / "results.json").unlink(missing_ok=True)
     with lab.serve(tmp_path / "work") as address, lab.chromium() as browsing:
         notebook = lab.Notebook(browsing, address, f"{page}.ipynb")

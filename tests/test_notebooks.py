@@ -15,7 +15,8 @@ LECTURES = [
     for page in PAGES
     if (book.root() / "notebooks" / page.split("/")[0] / "claims.yml").is_file()
     or page.startswith("7-batches/")
-    or page in ("0-start/own-trajectory", "0-start/play", "6-scoreboard/scoreboard")
+    or page
+    in ("0-start/own-trajectory", "0-start/play", "6-scoreboard/scoreboard", "6-scoreboard/record")
 ]
 
 

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from glasslib import book, engines, frames, pretrained, systems
-from glasslib.studies import pretraining
+from glasslib import book, engines, frames, pretrained, simulate, systems
+from glasslib.studies import pretraining, record
 
 NAMES = pretrained.available()
 DATA = book.root() / "data"
@@ -68,6 +68,27 @@ def test_a_prediction_is_that_of_the_card(warmer):
     assert np.corrcoef(said[A], truth[A])[0, 1] == pytest.approx(told["r"], abs=0.01)
     # thermal energies would have said 10.8 for 1.30
     assert said[A].mean() == pytest.approx(m.model("A").intercept_[7:].mean(), rel=0.6)
+
+
+@pytest.mark.slow
+def test_a_line_through_rest_quenches_and_responds_by_itself():
+    system = systems.get("kob-andersen-force-shifted")
+    f = simulate.liquid(system, kT=0.8, n=1000, melt_time=3, duration=20, seed=4, engine="lammps")
+    with pytest.warns(UserWarning, match="trained at 0.44; the frame has kT = 0.8: there it sco"):
+        said = pretrained.get("ka-0.44-response").predict(start(f, kT=np.array([0.8])))
+    A = f.particles.typeid == 0
+    assert np.isfinite(said[A]).all()
+    assert np.isnan(said[~A]).all()
+    quiet = simulate.inherent_structure(f, system, force_tolerance=1e-4)
+    known = {
+        "particles/inherent_position": np.asarray(quiet.particles.position),
+        "particles/inherent_energy": np.asarray(quiet.log["particles/energy"]),
+    }
+    told = record.tell(frames.copy(f, log=known), system)
+    line = pretrained.get("ka-0.44-response").model("A")
+    np.testing.assert_allclose(said[A], line.predict(told.columns[A])[:, 0], atol=0.02)
+    # nobody is given minutes of work unasked
+    assert pretrained.suggest(f, system=system, kT=0.44).card["kind"] != "response"
 
 
 def test_both_species_all_times_and_any_order_of_types(warmer):

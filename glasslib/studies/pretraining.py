@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from glasslib import dynamics, engines, frames, pretrained, scores, stored, systems
-from glasslib.descriptors import averaging, bond_order
+from glasslib.descriptors import averaging, bond_order, elastic, rest
 from glasslib.frames import Frame
 from glasslib.models import autoencoder, ridge
 from glasslib.models.ridge import PropensityRidge, held_out
-from glasslib.studies import correlation, temperatures
+from glasslib.studies import correlation, record, temperatures
 from glasslib.studies.correlation import Scores, score
 from glasslib.systems import System
 
@@ -71,7 +71,7 @@ class Recipe:
             return {"radius": 2 * max(system.diameters.values())}
         if self.kind == "network":
             return {"inputs": "full"}
-        if self.kind == "energies":
+        if self.kind in ("energies", "response"):
             return {}
         if system.hard:
             return {"r_c": 2.1, "n_max": 2, "contact": {"A": 0.925, "B": 0.85}}
@@ -93,6 +93,7 @@ RECIPES = {
         Recipe("wahnstrom-0.7-order", "wahnstrom", 0.7, "order"),
         Recipe("hs-0.58-thermal", "hard-spheres", 0.58, "thermal"),
         Recipe("hs-0.58-order", "hard-spheres", 0.58, "order"),
+        Recipe("ka-0.44-response", FORCE_SHIFTED, 0.44, "response", "A"),
         Recipe("ka-0.44-0.64-network", FORCE_SHIFTED, 0.44, "network", "A"),
     )
 }
@@ -311,6 +312,45 @@ def _find_network(data: Path) -> tuple[Path, Path]:
     )
 
 
+def learn_response(recipe: Recipe, data: Path, folder: Path) -> dict:
+    """The line of :mod:`glasslib.studies.record`, from all public configurations.
+
+    Asked about the book's own configurations at other temperatures, too: a minute for each.
+    """
+    system, paths, checksums = temperatures.find_public(Path(data).parent)
+    if not paths:
+        raise stored.StoredError(
+            f"{recipe.name} learns from the public set, which is not here: glasslib fetch --list"
+        )
+    measured = record.leave_out(
+        list, len(checksums), record.Recipe(), next(Path(data).glob("6-*")), inputs=checksums
+    ).scores["line"]
+    cache = Path(data).parent / "_build" / "public" / "botan.gsd"
+    told = [record.tell(f, system) for f in temperatures.label_public(paths, system, cache)]
+    line = record.learn_line(told)
+    entry: dict = {"transfer": []}
+    tried = [pretrained.strangeness(line, t.columns[t.frame.particles.typeid == 0]) for t in told]
+    for kT, made in temperatures.load(next(Path(data).glob("5-*")), system, test=True).items():
+        asked = [record.tell(f, system) for f in made]
+        mine = [f.particles.typeid == 0 for f in made]
+        said = [line.predict(t.columns[m])[:, 0] for t, m in zip(asked, mine)]
+        found = score(said, [t.labels[m] for t, m in zip(asked, mine)])
+        tried += [pretrained.strangeness(line, t.columns[m]) for t, m in zip(asked, mine)]
+        top = float(np.mean([temperatures.reaches(f, "propensity") for f in made]))
+        entry["transfer"].append(
+            {"kT": kT, "r": found.mean[0], "ceiling": top, "configurations": len(made)}
+        )
+    entry["domain"] = {"limit": MARGIN * max(tried)}
+    entry["score"] = _as_card(measured, recipe, len(told))
+    entry["ceiling"] = float(np.mean([
+        temperatures.reaches(t.frame, "propensity") for t in told
+    ]))  # fmt: skip
+    file = f"{recipe.name.rpartition('-')[0]}-A-{recipe.kind}.safetensors"
+    line.save(folder / file, made=asdict(recipe))
+    entry |= {"file": file, "sha256": hashlib.sha256((folder / file).read_bytes()).hexdigest()}
+    return {"A": entry}
+
+
 def make(
     names: Sequence[str] = (),
     *,
@@ -339,9 +379,12 @@ def make(
     folder.mkdir(parents=True, exist_ok=True)
     for recipe in [RECIPES[n] for n in names or RECIPES]:
         system = systems.get(recipe.system)
-        others = [] if recipe.kind in ("order", "network") else other_states(recipe, data)
+        alone = recipe.kind in ("order", "network", "response")
+        others = [] if alone else other_states(recipe, data)
         if recipe.kind == "network":
             inputs, stock = list(_find_network(data)), None
+        elif recipe.kind == "response":
+            inputs, stock = [*temperatures.find_public(Path(data).parent)[2]], None
         elif recipe.public:
             inputs, stock = list(_find_public(recipe, data)), None
         else:
@@ -351,6 +394,8 @@ def make(
         code = [ridge, averaging, correlation, sys.modules["glasslib.descriptors.radial_angular"]]
         if recipe.kind == "order":
             code += [autoencoder, bond_order]
+        if recipe.kind == "response":
+            code += [rest, elastic, record]
         print_ = stored.fingerprint(
             settings=asdict(recipe) | {"layout": LAYOUT}, inputs=inputs, code=code
         )
@@ -358,6 +403,8 @@ def make(
         def compute(recipe=recipe, system=system, stock=stock, others=others) -> dict:
             if recipe.kind == "network":
                 species = copy_network(recipe, data, folder)
+            elif recipe.kind == "response":
+                species = learn_response(recipe, data, folder)
             elif recipe.public:
                 species = adopt(recipe, others, data, folder)
             else:
@@ -371,7 +418,10 @@ def make(
 def _write_card(recipe: Recipe, system: System, stock: Stock | None, species: dict) -> dict:
     """The entry of the manifest."""
     network, order = recipe.kind == "network", recipe.kind == "order"
-    if network:
+    public = recipe.public or recipe.kind == "response"
+    if recipe.kind == "response":
+        what = "10 public configurations of 4096 particles (6-scoreboard/record)"
+    elif network:
         what = "8 public configurations of T = 0.44 and 8 of the book's of T = 0.64 (chapter 5)"
     elif order:
         what = "one configuration of the book's, from 2000 particles, structure alone (chapter 2)"
@@ -380,7 +430,7 @@ def _write_card(recipe: Recipe, system: System, stock: Stock | None, species: di
     else:
         what = f"{len(stock.made)} of the book's configurations of 2000 particles (chapters 2, 3)"
     cite = "Bessho et al. (2026), chapter 5" if network else _ORDER if order else _BOATTINI
-    if recipe.public or network:
+    if public or network:
         cite += "; data: Shiba et al., JCP 158, 084503 (2023)"
     state = (recipe.state, 0.64) if network else (recipe.state,)
     times = [] if network or order else stock.times.tolist() if stock else [
@@ -391,14 +441,13 @@ def _write_card(recipe: Recipe, system: System, stock: Stock | None, species: di
         "system": system.name,
         "state": {"eta" if system.hard else "kT": list(state)},
         "structure": "inherent"
-        if recipe.kind in ("energies", "inherent", "network")
+        if recipe.kind in ("energies", "inherent", "network", "response")
         else "thermal",
         "describe": recipe.settings,
         "times": times,
         "tau_alpha": times[stock.at if stock else 0] if times else None,
         "trained_on": what,
-        "licence": "MIT"
-        + ("; trained on data under Apache-2.0" if recipe.public or network else ""),
+        "licence": "MIT" + ("; trained on data under Apache-2.0" if public or network else ""),
         "cite": cite,
         "species": species,
     }
