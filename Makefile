@@ -45,10 +45,10 @@ book: $(STAMP)  ## run every page and build the book
 
 # one thread a test process: the processes share the cores
 test: $(STAMP)  ## test everything
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 quick: $(STAMP)  ## test what takes seconds
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not page"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not page"
 
 lab: $(STAMP)  ## open a copy of the notebooks
 	$(BIN)/python -m glasslib.cli lab $(PAGE)

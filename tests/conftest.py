@@ -19,25 +19,21 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("glasslib")
 
 
-@pytest.hookimpl(tryfirst=True)
+def find_group(item: pytest.Item) -> str:
+    """The file of a test that shares something made once a file; else empty."""
+    made = item._fixtureinfo.name2fixturedefs.values()
+    return item.path.stem if any(one[-1].scope == "module" for one in made) else ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that take long first, so that no process idles at the end beside one that does not.
 
-    And tests of a file that share something which is made once a file stay in one process
-    (``--dist loadgroup``), where it is made once.
+    A group keeps together: what it shares is thrown away when a test of another file comes.
     """
+    names = [find_group(item) or str(k) for k, item in enumerate(items)]
     weight: dict[str, int] = {}
-
-    def group(item: pytest.Item) -> str:
-        made = item._fixtureinfo.name2fixturedefs.values()
-        shared = any(one[-1].scope == "module" for one in made)
-        return item.path.stem if shared else item.nodeid
-
-    for item in items:
-        name = group(item)
-        if name != item.nodeid:
-            item.add_marker(pytest.mark.xdist_group(name))
+    for name, item in zip(names, items, strict=True):
         takes = sum(item.get_closest_marker(mark) is not None for mark in ("page", "slow"))
         weight[name] = max(takes, weight.get(name, 0))
-    # a group keeps together: what it shares is thrown away when a test of another file comes
-    items.sort(key=lambda item: -weight[group(item)])
+    order = sorted(range(len(items)), key=lambda k: -weight[names[k]])
+    items[:] = [items[k] for k in order]
