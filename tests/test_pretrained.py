@@ -277,3 +277,13 @@ def test_thermal_energies_are_unlike_all_that_was_seen(warmer):
     cold = engines.choose(m.system).evaluate(quiet, m.system).log["particles/energy"]
     X = pretrained.describe(quiet, "energies", m.system, {}, energy=cold)
     m._check_domain(X[mine], "A")
+
+
+def test_the_shelf_is_of_the_present_data_and_code(tmp_path):
+    """What chapter 3 stored can be adopted again, and gives the same card."""
+    recipe = pretraining.RECIPES["ka-0.44-energies"]
+    elsewhere = pretraining.other_states(recipe, DATA)[:1]
+    again = pretraining.adopt(recipe, elsewhere, DATA, tmp_path)["A"]
+    known = pretrained.get(recipe.name).card["species"]["A"]
+    for name in ("sha256", "score", "ceiling"):
+        assert again[name] == known[name]

@@ -155,7 +155,7 @@ def adopt(recipe: Recipe, others: list, data: Path, folder: Path) -> dict:
     shutil.copyfile(source, folder / file)
     model = PropensityRidge.load(folder / file)
     found = json.loads(results.read_text(encoding="utf-8"))
-    each = np.array(found[f"A, {recipe.public}"]["each"], dtype=float)
+    each = np.array(found[f"A, {recipe.public}"]["value"]["each"], dtype=float)
     mean, low, high = (float(x) for x in scores.mean_interval(each))
     foreign = [(axis, state, s, tabulate(recipe, s)) for axis, state, s in others]
     transfer, domain = _ask_elsewhere(model, [], 0, foreign, 0)
@@ -163,7 +163,7 @@ def adopt(recipe: Recipe, others: list, data: Path, folder: Path) -> dict:
     return {"A": {
         "file": file, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
         "score": {"r": mean, "low": low, "high": high, "how": how},
-        "ceiling": float(np.mean(found["A, ceiling"]["each"])),
+        "ceiling": float(np.mean(found["A, ceiling"]["value"]["each"])),
         "transfer": transfer, "domain": domain,
     }}  # fmt: skip
 
