@@ -23,6 +23,7 @@ import joblib
 
 from glasslib import book, starting, writing
 from glasslib.book import keys, notebooks, reporting, running
+from glasslib.book.cover import draw_cover
 
 
 class BuildError(Exception):
@@ -223,6 +224,7 @@ def stage(runs: dict[str, running.Run]) -> Path:
     for name, run in runs.items():
         wanted[Path("notebooks") / f"{name}.ipynb"] = with_outputs(name, run).encode()
     wanted |= {Path("reference") / k: v.encode() for k, v in api_pages().items()}
+    wanted |= {Path("_static") / k: v.encode() for k, v in draw_cover(book.data_root()).items()}
     wanted |= vendor_files()
     for relative, content in wanted.items():
         _put(target / relative, content)
