@@ -194,6 +194,8 @@ def _expand(
     fixed = dict(begin) | _dict(entry.get("parameters", {}), "parameters")
     grid = {name: _list(v, f"grid: {name}") for name, v in _dict(entry.get("grid"), "grid").items()}
     if seeds is not None:
+        if isinstance(seeds, bool):
+            raise SweepError(f"seeds is {seeds!r}; expected how many, or a list of them.")
         seeds = range(seeds) if isinstance(seeds, int) else _list(seeds, "seeds")
         grid.setdefault("seed", list(seeds))
     for name, values in grid.items():

@@ -135,10 +135,16 @@ def _predict(a: argparse.Namespace) -> int:
             for m in models:
                 if m.system.name != systems.get(a.system).name:
                     raise ValueError(f"{m.name} is a model of {m.system.name}, not of {a.system}")
-        for frame in made:
-            told.append(
-                pretrained.annotate(frame, models, time=time, kT=a.kT, engine=a.engine)
-            )  # fmt: skip
+        for k, frame in enumerate(made):
+            if len(made) > 1 and sys.stderr.isatty():
+                print(f"frame {k} of {len(made)}", file=sys.stderr)
+            try:
+                new = pretrained.annotate(frame, models, time=time, kT=a.kT, engine=a.engine)
+            except pretrained.PretrainedError as error:
+                raise pretrained.PretrainedError(
+                    f"frame {k} of {len(made)}, counted from 0: {error}"
+                ) from error
+            told.append(new)
     frames.write(a.output, told)
     for model in models:
         print(model)
@@ -207,7 +213,8 @@ def _describe(a: argparse.Namespace) -> int:
     system = systems.get(a.system) if a.system else None
     if system is None and (a.inherent or "energies" in kinds):
         raise ValueError("energies and inherent structures need a potential; say --system NAME")
-    tables, names = [], []
+    tables: list[np.ndarray] = []
+    first: list[str] = []
     made = _read(a)
     for k, frame in enumerate(made):
         if system is not None:
@@ -216,9 +223,14 @@ def _describe(a: argparse.Namespace) -> int:
             frame, kinds, system=system, inherent=a.inherent, r_c=a.r_c, n_max=a.n_max,
             engine=a.engine,
         )  # fmt: skip
+        first = first or names
+        if names != first:
+            raise ValueError(
+                f"{a.file} holds frames of different species, or of the same in another order: "
+                f"frame {k * a.stride} has {', '.join(frame.particles.types)}, the first "
+                f"{', '.join(made[0].particles.types)}; describe them one by one, or --rename"
+            )
         tables.append(X)
-    if len({X.shape[1] for X in tables}) > 1:
-        raise ValueError(f"{a.file} holds frames of different species; describe them one by one")
     X = np.concatenate(tables)
     about = {
         "frame": np.repeat(np.arange(len(made)) * a.stride, [len(t) for t in tables]),

@@ -63,7 +63,8 @@ def gather(folders: Iterable[str | os.PathLike[str]]) -> Gathered:
     ----------
     folders : iterable of path
         Looked through for ``results.json``: runs of ``glasslib batch``, ``glasslib run`` and
-        papermill alike.
+        papermill alike. A run below two of them counts once; of several folders each run's name
+        begins with that of its folder.
 
     Raises
     ------
@@ -72,17 +73,23 @@ def gather(folders: Iterable[str | os.PathLike[str]]) -> Gathered:
     """
     rows: list[dict[str, Any]] = []
     runs = failed = broken = 0
-    for folder in map(Path, folders):
+    folders, seen = [Path(folder) for folder in folders], set()
+    for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"there is no folder {folder}; expected one that holds runs.")
         for place in sorted(_find(folder)):
+            if place.resolve() in seen:
+                continue
+            seen.add(place.resolve())
             file = place / "results.json"
             if not file.is_file():
                 failed += 1
                 continue
             try:
                 content = json.loads(file.read_text(encoding="utf-8"))
-                rows += _list_rows(content, place.relative_to(folder).as_posix())
+                name = place.relative_to(folder).as_posix()
+                name = f"{folder.resolve().name}/{name}" if len(folders) > 1 else name
+                rows += _list_rows(content, name)
                 runs += 1
             except (ValueError, KeyError, TypeError, AttributeError):
                 broken += 1
@@ -166,6 +173,8 @@ def _even(values: list[Any]) -> list[Any]:
     """One type a column: numbers, or texts where any value is one."""
     if any(isinstance(v, str) for v in values):
         return [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
+    if any(isinstance(v, int) and not -(2**63) <= v < 2**63 for v in values):
+        return [None if v is None else str(v) for v in values]  # no column holds such a number
     if any(isinstance(v, float) for v in values):
         return [None if v is None else float(v) for v in values]
     return values

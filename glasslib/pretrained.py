@@ -42,6 +42,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "data" / "pretrained"
 NEAR, FAR = 0.01, 0.15
 #: relative difference of temperature that is said: more than an instantaneous one fluctuates
 WARM = 0.04
+#: typical way from a snapshot to rest, σ_AA, below which it is no snapshot of a liquid
+STILL = 0.02
 #: shares of species may differ by so much
 SHARE = 0.02
 #: what a kind of model foretells, and the label that it becomes
@@ -59,7 +61,7 @@ _WHAT = {
     "thermal": "LR(2), radial and angular descriptors of snapshots as they are",
     "order": "order parameter of an autoencoder, averaged over a sphere",
     "network": "interaction network: bonds that hold",
-    "response": "averaged inherent energies, elastic response and way to rest",
+    "response": "averaged inherent energies, elastic response and way to rest (minutes a frame)",
 }
 
 
@@ -149,6 +151,8 @@ class Pretrained:
                 frame, self.system, force_tolerance=1e-4, engine=engine
             )
             energy = np.asarray(seen.log["particles/energy"], dtype=float)
+        if self.card["kind"] in ("network", "response"):
+            self._check_thermal(frame, seen)
         if self.card["kind"] == "network":
             return self._ask_network(frame, seen, energy)
         if self.card["kind"] == "response":
@@ -257,7 +261,13 @@ class Pretrained:
         self._compare_density(alone, for_)
         kT = _temperature(frame) if kT is None else _check_temperature(kT)
         known = self.card["state"].get("kT")
-        if known is not None and kT is not None and min(abs(kT / t - 1) for t in known) > WARM:
+        if known is not None and kT is None:
+            warnings.warn(
+                f"{self.name} was trained at {', '.join(f'{t:g}' for t in known)}; the frame does "
+                "not say its temperature, and is taken for one of these: give kT.",
+                stacklevel=4,
+            )
+        elif known is not None and min(abs(kT / t - 1) for t in known) > WARM:
             self._warn(f"kT = {kT:g}", ", ".join(f"{t:g}" for t in known), "kT", kT)
         return alone
 
@@ -292,6 +302,15 @@ class Pretrained:
             f"{self.name} was trained at {known}; the frame has {is_}: {measured}.", stacklevel=5
         )
 
+    def _check_thermal(self, frame: Frame, quiet: Frame) -> None:
+        """Refuse a frame that is at rest: the way to rest is part of what is asked."""
+        way = float(np.exp(rest.ways_to_rest(frame, quiet).mean() / 2))
+        if way < STILL:
+            raise PretrainedError(
+                f"{self.name}: the particles of the frame are {way:.2g} σ from rest; expected a "
+                "snapshot as it is, not quenched, as the model has learned from their ways to rest."
+            )
+
     def _check_domain(self, X: np.ndarray, species: str) -> None:
         """Refuse descriptors whose means are far from all that were seen."""
         limit = self.card["species"][species].get("domain", {}).get("limit")
@@ -300,9 +319,10 @@ class Pretrained:
         found = strangeness(self.model(species), X)
         if not found <= limit:
             raise PretrainedError(
-                f"{self.name}: the structure of the frame is {found:.2g} standard deviations from "
-                f"what {species} particles have in training; up to {limit:.2g} was tried. Expected "
-                f"a snapshot of {self.system.name}, neither quenched nor of another density."
+                f"{self.name}: the structure of the frame is {found:.3g} standard deviations from "
+                f"what {species} particles have in training; up to {limit:.3g} was tried. Expected "
+                f"a snapshot of {self.system.name}, not quenched, and of a density and temperature "
+                "near the model's."
             )
 
     def _ask_network(self, frame: Frame, quiet: Frame, energy: np.ndarray) -> np.ndarray:

@@ -116,6 +116,7 @@ def finish(folder, name, values, key=None):
         ("pages: [{page: 1/page, parameters: {target: x}}]", "expected one of C_B, propensity"),
         ("pages: [{page: 1/page, exclude: [{kt: 1}]}]", "no parameter 'kt'"),
         ("pages: [{page: 1/page, seeds: [-1]}]", "seed .* is -1; expected 0"),
+        ("pages: [{page: 1/page, seeds: true}]", "seeds is True; expected how many"),
         ("pages: [{page: 1/page, preset: huge}]", "preset is 'huge'"),
         ("pages: [{page: 1/page, grid: {kT: 1}}]", r"grid: kT is 1; expected a list"),
         ("pages: [{page: 1/page, grid: {kT: []}}]", "kT of page .* has no values"),
@@ -915,3 +916,19 @@ def test_ctrl_c_ends_workers_without_a_traceback(tmp_path):
     assert "stopped" in out
     assert "Traceback" not in err
     assert "KeyboardInterrupt" not in err
+
+
+def test_a_run_counts_once_however_it_is_reached(tmp_path):
+    record = {"exhibit": "Fig 1", "quantity": "r", "here": 0.5, "verdict": "new here"}
+    for sweep in ("a", "b"):
+        place = tmp_path / sweep / "seed=0"
+        place.mkdir(parents=True)
+        content = {"page": "1-test/page", "parameters": {"seed": 2**70}, "records": [record]}
+        (place / "results.json").write_text(json.dumps(content))
+    both = gathering.gather([tmp_path / "a", tmp_path / "b"])
+    assert [r["run"] for r in both.rows] == ["a/seed=0", "b/seed=0"]
+    again = gathering.gather([tmp_path, tmp_path / "a", tmp_path / "b" / "seed=0"])
+    assert (again.runs, len(again.rows)) == (2, 2)
+    # a number that no column of a table holds becomes a text
+    assert gathering._even([2**70, 1, None]) == [str(2**70), "1", None]
+    assert gathering._even([2**40, 1]) == [2**40, 1]

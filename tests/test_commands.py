@@ -110,6 +110,28 @@ def test_describe_writes_a_table(two, tmp_path, capsys):
     assert "400 columns of 4000 particles of 2 frames" in capsys.readouterr().out
 
 
+def test_describe_refuses_species_in_another_order(two, tmp_path, capsys):
+    """Columns are named after species: those of another frame would stand under wrong heads."""
+    one = frames.read(two)[0]
+    other = frames.copy(one, log={})
+    other.particles.types = ["B", "A"]
+    other.particles.typeid = 1 - np.asarray(one.particles.typeid)
+    mixed = frames.write(tmp_path / "mixed.gsd", [one, other])
+    call = ["describe", str(mixed), "-o", str(tmp_path / "t.npz"), "--descriptors"]
+    assert cli.main([*call, "radial-angular"]) == 2
+    assert "frame 1 has B, A, the first A, B" in capsys.readouterr().err
+    assert not (tmp_path / "t.npz").exists()
+
+
+def test_predict_names_the_frame_that_it_refuses(two, tmp_path, capsys):
+    made = frames.read(two)
+    made[1].particles.types = ["A", "C"]
+    odd = frames.write(tmp_path / "odd.gsd", made)
+    call = ["predict", str(odd), "-o", str(tmp_path / "o.gsd"), "--model", "ka-0.5-thermal"]
+    assert cli.main([*call, "--kT", "0.5"]) == 2
+    assert "frame 1 of 2, counted from 0: ka-0.5-thermal" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["describe", "board"])
 def test_parquet_holds_what_the_other_format_holds_or_says_what_it_lacks(
     name, two, tmp_path, capsys

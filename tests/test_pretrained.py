@@ -87,8 +87,15 @@ def test_a_line_through_rest_quenches_and_responds_by_itself():
     told = record.tell(frames.copy(f, log=known), system)
     line = pretrained.get("ka-0.44-response").model("A")
     np.testing.assert_allclose(said[A], line.predict(told.columns[A])[:, 0], atol=0.02)
+    with pytest.raises(pretrained.PretrainedError, match="σ from rest; expected a snapshot as it"):
+        pretrained.get("ka-0.44-response").predict(start(quiet), kT=0.44)
     # nobody is given minutes of work unasked
     assert pretrained.suggest(f, system=system, kT=0.44).card["kind"] != "response"
+
+
+def test_a_frame_that_does_not_say_its_temperature_is_told(warmer):
+    with pytest.warns(UserWarning, match="trained at 0.5; the frame does not say its temperature"):
+        pretrained.get("ka-0.5-thermal").predict(start(warmer))
 
 
 def test_both_species_all_times_and_any_order_of_types(warmer):
