@@ -78,6 +78,8 @@ def template() -> go.layout.Template:
         xaxis=axis,
         yaxis=axis,
         scene={"xaxis": scene_axis, "yaxis": scene_axis, "zaxis": scene_axis},
+        # plotly's own lines across a panel are nearly black, which the dark theme swallows
+        shapedefaults={"line": {"color": "#7F7F7F"}},
     )
     return go.layout.Template(layout=layout)
 

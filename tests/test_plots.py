@@ -253,3 +253,12 @@ def test_states_have_a_slider_and_disks_to_scale():
         plots.states([small, frames.subset(large, [0])], [[1, 2], [3]], names=["a", "b"])
     with pytest.raises(ValueError, match="there are 1 names"):
         plots.states([small, large], [[1, 2], [3, 4]], names=["a"])
+
+
+def test_lines_across_a_panel_are_seen_in_the_light_and_in_the_dark():
+    fig = plots.figure(x="t", y="r")
+    fig.add_vline(0, line_width=1)
+    assert fig.layout.shapes[0].line.color is None  # the template's
+    (grey,) = {int(fig.layout.template.layout.shapedefaults.line.color[k:k + 2], 16)
+               for k in (1, 3, 5)}  # fmt: skip
+    assert 0x60 < grey < 0xA0
